@@ -1,0 +1,1 @@
+"""What a saga is: the model, its checks and its graph."""

@@ -1,0 +1,75 @@
+"""The one family of errors that Batuta raises; each class is something a caller can do differently.
+
+A participant's business failure is data (see `saga.messages.reply`), never one of these.
+"""
+
+from typing import ClassVar
+
+
+class SagaError(Exception):
+    """Stand above every error of Batuta; `code` is stable and safe to show."""
+
+    code: ClassVar[str] = "error"
+
+
+class VersionConflict(SagaError):  # noqa: N818 - the field's word, and no fault of anybody
+    """Say that another writer appended this number first: read the log again and decide anew."""
+
+    code = "version-conflict"
+
+    def __init__(self, process_id: str, number: int) -> None:
+        super().__init__(f"event {number} of process {process_id} is already in the log")
+        self.process_id = process_id
+        self.number = number
+
+
+class OutcomeUnknown(SagaError):  # noqa: N818 - says what is the case, like VersionConflict
+    """Say that a write may or may not have happened: repeat the same write, which is safe."""
+
+    code = "outcome-unknown"
+
+
+class StoreUnavailable(SagaError):  # noqa: N818
+    """Say that the store could not be asked; nothing was written. Try again with backoff."""
+
+    code = "store-unavailable"
+
+
+class BusUnavailable(SagaError):  # noqa: N818
+    """Say that a message was not confirmed; it may still arrive. Publish it again, the same bytes."""
+
+    code = "bus-unavailable"
+
+
+class UnreadableLog(SagaError):  # noqa: N818
+    """Say that a stored log has a gap or an event that this version can't read; never guess past it."""
+
+    code = "unreadable-log"
+
+    def __init__(self, process_id: str, number: int, problem: str) -> None:
+        super().__init__(f"the log of process {process_id} can't be read at event {number}: {problem}")
+        self.process_id = process_id
+        self.number = number
+
+
+class InvalidDefinition(SagaError):  # noqa: N818
+    """Say why a definition is refused; each problem names the step and what to do."""
+
+    code = "invalid-definition"
+
+    def __init__(self, source: str, problems: tuple[str, ...]) -> None:
+        super().__init__(f"{source}: " + "; ".join(problems))
+        self.source = source
+        self.problems = problems
+
+
+class UnknownDefinition(SagaError):  # noqa: N818
+    """Say that a process type or a definition hash is not registered."""
+
+    code = "unknown-definition"
+
+
+class NotReady(SagaError):  # noqa: N818
+    """Say that this server can't work yet (its clock is unsure, say); the reason is in the message."""
+
+    code = "not-ready"

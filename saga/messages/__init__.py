@@ -1,0 +1,1 @@
+"""The wire contract in plain JSON."""

@@ -1,0 +1,42 @@
+"""JSON as Batuta keeps it: compact text, written in one way, so that equal values are equal bytes.
+
+Payloads (parameters, outputs, errors) travel through the machine as text: they are decoded at the door,
+checked once, and spliced into commands without being decoded again.
+"""
+
+import json
+from typing import NewType, TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+JsonObject: TypeAlias = dict[str, Json]
+
+JsonText = NewType("JsonText", str)
+
+NULL = JsonText("null")
+EMPTY_OBJECT = JsonText("{}")
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_sorted = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+).encode
+
+
+def to_text(value: Json) -> JsonText:
+    """Write a value compactly, keys in the order given."""
+    return JsonText(_encode(value))
+
+
+def to_canonical_text(value: Json) -> JsonText:
+    """Write a value compactly with sorted keys: the form that is hashed and compared."""
+    return JsonText(_encode_sorted(value))
+
+
+def from_text(text: str) -> Json:
+    """Read text that Batuta wrote itself; what comes from outside goes through `strict_json`."""
+    value: Json = json.loads(text)
+    return value
+
+
+def splice(members: dict[str, JsonText]) -> JsonText:
+    """Write an object whose values are JSON text already; the cost is that of joining strings."""
+    return JsonText("{" + ",".join(f"{_encode(key)}:{text}" for key, text in members.items()) + "}")

@@ -1,0 +1,35 @@
+"""The port to the definitions: every one that was ever used, by the hash of its canonical text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDefinition:
+    """Hold a definition as it was registered: `text` is its canonical JSON, `hash` the hash of that text."""
+
+    hash: str
+    process_type: str
+    text: str
+    registered_at: int
+
+
+class DefinitionStore(Protocol):
+    """Keep definitions for as long as a process may need them, and which one is current per type."""
+
+    async def register(self, definition: StoredDefinition) -> bool:
+        """Store a new hash and make it current for its type; a known hash changes nothing (False)."""
+        ...
+
+    async def get(self, definition_hash: str) -> StoredDefinition | None:
+        """Give a definition by its hash."""
+        ...
+
+    async def current(self) -> Sequence[StoredDefinition]:
+        """Give the current definition of every type, in the order of the types' names."""
+        ...
+
+    async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
+        """Give all definitions of a type, the newest first."""
+        ...

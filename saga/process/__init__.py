@@ -1,0 +1,1 @@
+"""A running saga: the pure machine. Read README.md in this folder first."""

@@ -1,0 +1,165 @@
+"""Events and transitions as plain documents: the stored form, the same in every store.
+
+User data stands in them only as text, so that no key or operator of a user's ever meets a store's query
+language. The format may only grow: a new field has a default, a new event a new name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from types import MappingProxyType
+from typing import TypeAlias, cast
+
+from saga.errors import UnreadableLog
+from saga.messages.command import Command
+from saga.messages.json_text import JsonObject, from_text, to_text
+from saga.process import events as ev
+from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.transition import Cause, Transition
+
+Document: TypeAlias = dict[str, object]
+
+FORMAT = 1
+
+_NAMES: Mapping[tuple[type, Direction | None], str] = MappingProxyType(
+    {
+        (ev.Accepted, None): "accepted",
+        (ev.Started, None): "started",
+        (ev.AttemptStarted, Direction.ACTION): "step_started",
+        (ev.AttemptCompleted, Direction.ACTION): "step_completed",
+        (ev.AttemptFailed, Direction.ACTION): "step_failed",
+        (ev.AttemptTimedOut, Direction.ACTION): "step_timed_out",
+        (ev.AttemptProgressed, Direction.ACTION): "step_progressed",
+        (ev.RetryScheduled, Direction.ACTION): "retry_scheduled",
+        (ev.AttemptStarted, Direction.COMPENSATION): "compensation_started",
+        (ev.AttemptCompleted, Direction.COMPENSATION): "compensation_completed",
+        (ev.AttemptFailed, Direction.COMPENSATION): "compensation_failed",
+        (ev.AttemptTimedOut, Direction.COMPENSATION): "compensation_timed_out",
+        (ev.AttemptProgressed, Direction.COMPENSATION): "compensation_progressed",
+        (ev.RetryScheduled, Direction.COMPENSATION): "compensation_retry_scheduled",
+        (ev.Observed, None): "observed",
+        (ev.TurnedBack, None): "turned_back",
+        (ev.CompensationPlanned, None): "compensation_planned",
+        (ev.Suspended, None): "suspended",
+        (ev.Resumed, None): "resumed",
+        (ev.Completed, None): "completed",
+        (ev.Compensated, None): "compensated",
+    }
+)
+_CLASSES = MappingProxyType({name: key for key, name in _NAMES.items()})
+EVENT_NAMES = tuple(_NAMES.values())
+
+
+def event_name(event: ev.Event) -> str:
+    """Give the event's name in the log."""
+    kind = type(event)
+    if (kind, None) in _NAMES:
+        return _NAMES[kind, None]
+    return _NAMES[kind, cast("ev.AttemptEvent", event).direction]
+
+
+def encode_event(event: ev.Event) -> Document:
+    """Write an event as a flat document: `type`, then its fields."""
+    name = event_name(event)
+    document: Document = {"type": name}
+    for field in _FIELDS[type(event)]:
+        if field == "direction" and (type(event), None) not in _NAMES:
+            continue  # the name says it
+        value = getattr(event, field)
+        encode = _ENCODE.get(field)
+        document[field] = value if encode is None else encode(value)
+    return document
+
+
+def decode_event(document: Document) -> ev.Event:
+    """Read a stored event; raises ValueError for a name or a field that this version doesn't know."""
+    name = str(document.get("type"))
+    if name not in _CLASSES:
+        raise ValueError(f"unknown event type {name!r}")
+    kind, direction = _CLASSES[name]
+    values: Document = {} if direction is None else {"direction": direction}
+    for field in _FIELDS[kind]:
+        if field in values:
+            continue
+        if field not in document:
+            if field in _DEFAULTED[kind]:
+                continue
+            raise ValueError(f"{name} has no {field!r}")
+        decode = _DECODE.get(field)
+        values[field] = document[field] if decode is None else decode(document[field])
+    return cast("ev.Event", kind(**values))
+
+
+def encode_transition(transition: Transition) -> Document:
+    """Write a transition as the document that stores keep; it holds strings, integers and lists only."""
+    return {
+        "v": FORMAT,
+        "p": transition.process_id,
+        "n": transition.first,
+        "events": [encode_event(event) for event in transition.events],
+        "commands": [
+            {"id": command.command_id, "key": command.routing_key, "body": command.body}
+            for command in transition.commands
+        ],
+        "cause": {
+            "identity": transition.cause.identity,
+            "kind": transition.cause.kind,
+            "body": transition.cause.body,
+        },
+        "at": transition.at,
+        "by": transition.by,
+        "mark": transition.mark,
+    }
+
+
+def decode_transition(document: Document) -> Transition:
+    """Read a stored document back; raises UnreadableLog when it is newer than this version or damaged."""
+    process_id = str(document.get("p"))
+    number = document.get("n")
+    first = number if isinstance(number, int) else 0
+    try:
+        version = document["v"]
+        if not isinstance(version, int) or version > FORMAT:
+            raise ValueError(f"format {version} is newer than {FORMAT}: upgrade before you go on")  # noqa: TRY301
+        cause = cast("dict[str, str]", document["cause"])
+        return Transition(
+            process_id=process_id,
+            first=first,
+            events=tuple(decode_event(event) for event in cast("list[Document]", document["events"])),
+            commands=tuple(
+                Command(command["id"], command["key"], command["body"])
+                for command in cast("list[dict[str, str]]", document["commands"])
+            ),
+            cause=Cause(cause["identity"], cause["kind"], cause["body"]),
+            at=cast("int", document["at"]),
+            by=cast("str", document["by"]),
+            mark=cast("str", document["mark"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableLog(process_id, first, str(error)) from error
+
+
+def _labels_from_text(text: object) -> Mapping[str, str]:
+    return cast("dict[str, str]", cast("JsonObject", from_text(cast("str", text))))
+
+
+_KINDS = frozenset(kind for kind, _ in _NAMES)
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS}
+_DEFAULTED = {
+    kind: frozenset(field.name for field in fields(kind) if field.default is not MISSING) for kind in _KINDS
+}
+_ENCODE: Mapping[str, Callable[..., object]] = {
+    "direction": str,
+    "becomes": str,
+    "status": str,
+    "labels": lambda labels: to_text(dict(labels)),
+    "steps": list,
+    "closes": lambda closes: [[step, str(status)] for step, status in closes],
+}
+_DECODE: Mapping[str, Callable[..., object]] = {
+    "direction": Direction,
+    "becomes": EffortStatus,
+    "status": ProcessStatus,
+    "labels": _labels_from_text,
+    "steps": tuple,
+    "closes": lambda closes: tuple((step, EffortStatus(status)) for step, status in closes),
+}

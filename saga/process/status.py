@@ -1,0 +1,75 @@
+"""The words for where a process, a step and an undo stand, and the table of legal moves of a process."""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Direction(StrEnum):
+    """Tell what an attempt is for; the value is the `kind` of its command."""
+
+    ACTION = "action"
+    COMPENSATION = "compensation"
+
+
+class ProcessStatus(StrEnum):
+    """Name where a process stands."""
+
+    STARTED = "started"
+    COMPENSATING = "compensating"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    FAILED = "failed"
+
+    @property
+    def is_ended(self) -> bool:
+        """Say whether no more commands are due (a late completion may still reopen `compensated`)."""
+        return self in ENDED
+
+
+ENDED = frozenset({ProcessStatus.COMPLETED, ProcessStatus.COMPENSATED, ProcessStatus.FAILED})
+
+# Every move that an event may make; `evolve` refuses any other as an unreadable log.
+LEGAL_MOVES = MappingProxyType(
+    {
+        ProcessStatus.STARTED: frozenset(
+            {ProcessStatus.COMPENSATING, ProcessStatus.SUSPENDED, ProcessStatus.COMPLETED}
+        ),
+        ProcessStatus.COMPENSATING: frozenset({ProcessStatus.SUSPENDED, ProcessStatus.COMPENSATED}),
+        ProcessStatus.SUSPENDED: frozenset(
+            {ProcessStatus.STARTED, ProcessStatus.COMPENSATING, ProcessStatus.FAILED}
+        ),
+        ProcessStatus.COMPENSATED: frozenset({ProcessStatus.COMPENSATING}),
+        ProcessStatus.COMPLETED: frozenset[ProcessStatus](),
+        ProcessStatus.FAILED: frozenset[ProcessStatus](),
+    }
+)
+
+
+class EffortStatus(StrEnum):
+    """Name where one effort (the action of a step, or its undo) stands.
+
+    `spent` is an undo that used up its attempts; an action in that place is `failed` or `unknown`.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether an answer is still awaited or another attempt is due."""
+        return self in (EffortStatus.RUNNING, EffortStatus.RETRYING)
+
+
+class AttemptOutcome(StrEnum):
+    """Name what is known of one sending of a command."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNANSWERED = "unanswered"

@@ -1,0 +1,39 @@
+"""One document of the log: the events of one decision, what caused it, and the commands as they were sent."""
+
+from dataclasses import dataclass
+
+from saga.messages.command import Command
+from saga.process.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Name the message that a transition answers; `identity` is what makes a second delivery a duplicate."""
+
+    identity: str
+    kind: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Hold what is appended at once: all of it or nothing.
+
+    `first` is the number of the first event; the events are numbered from it without a gap. `at` is the
+    store's time in milliseconds. `by` names the writer and `mark` this one write of it, so that a writer
+    whose answer was lost can tell its own document from another's.
+    """
+
+    process_id: str
+    first: int
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...]
+    cause: Cause
+    at: int
+    by: str
+    mark: str
+
+    @property
+    def last(self) -> int:
+        """Give the number of the last event: the version of the process after this transition."""
+        return self.first + len(self.events) - 1

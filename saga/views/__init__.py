@@ -1,0 +1,1 @@
+"""State as documents for people and programs to read; pure."""
