@@ -1,0 +1,1 @@
+"""Tests that read the source: rules that no linter can be told."""
