@@ -35,6 +35,12 @@ class StoreUnavailable(SagaError):  # noqa: N818
     code = "store-unavailable"
 
 
+class Unstorable(SagaError):  # noqa: N818
+    """Say that the store can't hold this at all (too large, say): nothing was written, repeating won't help."""
+
+    code = "unstorable"
+
+
 class BusUnavailable(SagaError):  # noqa: N818
     """Say that a message was not confirmed; it may still arrive. Publish it again, the same bytes."""
 

@@ -17,7 +17,8 @@ class EventLog(Protocol):
 
         Returns also when this very write (same mark) is stored already, so that repeating it is safe.
         Concurrent calls are coalesced into one round trip. Raises VersionConflict when another write has
-        the number, OutcomeUnknown when the store did not say, StoreUnavailable when it was not reached.
+        the number, OutcomeUnknown when the store did not say, StoreUnavailable when it was not reached,
+        Unstorable when it is too large.
         """
         ...
 

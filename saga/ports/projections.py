@@ -65,7 +65,8 @@ class ProjectionStore(Protocol):
     async def save(self, projection: Projection) -> None:
         """Write durably unless the stored version is as great already.
 
-        Concurrent calls are coalesced into one bulk write. Raises StoreUnavailable; repeating is safe.
+        Concurrent calls are coalesced into one bulk write. Raises StoreUnavailable (repeating is safe), and
+        Unstorable when the state is too large.
         """
         ...
 
@@ -83,9 +84,7 @@ class ProjectionStore(Protocol):
         """Count the processes by (process type, status)."""
         ...
 
-    async def lease_due(
-        self, *, before: int, leased_until: int, now: int, limit: int
-    ) -> Sequence[DueTimer]:
+    async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
         """Take timers with `wake_at` below `before` that nobody holds a lease on at `now`.
 
         The lease stands in a field that `save` leaves alone; it ends at `leased_until`, or when `wake_at`

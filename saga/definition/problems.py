@@ -1,0 +1,35 @@
+"""Turn the model's complaints into sentences that name the step and the word."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from saga.definition.model import CompensationDefinition
+
+
+def problems_of(error: ValidationError, step_names: Sequence[object] = ()) -> tuple[str, ...]:
+    """Give one sentence per complaint; no value that was given is repeated."""
+    return tuple(
+        _sentence(complaint["loc"], str(complaint["msg"]), step_names)
+        for complaint in error.errors(include_url=False, include_input=False, include_context=False)
+        if not _is_noise(complaint["loc"], str(complaint["type"]))
+    )
+
+
+def _sentence(location: tuple[int | str, ...], message: str, step_names: Sequence[object]) -> str:
+    # A union's branch stands in the location by its class name, which means nothing to the author.
+    parts = [str(part) for part in location if part != CompensationDefinition.__name__]
+    message = message.removeprefix("Value error, ")
+    if len(location) > 1 and location[0] == "steps" and isinstance(location[1], int):
+        index = location[1]
+        name = step_names[index] if index < len(step_names) else None
+        where = f"step {name!r}" if isinstance(name, str) else f"step number {index + 1}"
+        rest = ".".join(parts[2:])
+        return f"{where}: {rest}: {message}" if rest else f"{where}: {message}"
+    where = ".".join(parts)
+    return f"{where}: {message}" if where else message
+
+
+def _is_noise(location: tuple[int | str, ...], kind: str) -> bool:
+    """Say whether a complaint only follows from another: a union's other branch, a list that came out empty."""
+    return kind == "literal_error" or (location == ("steps",) and kind == "too_short")

@@ -1,0 +1,9 @@
+"""Points in time on the wire: RFC 3339 in UTC with `Z` and milliseconds."""
+
+from datetime import UTC, datetime
+
+
+def rfc3339(at: int) -> str:
+    """Write milliseconds since 1970 UTC."""
+    seconds, millis = divmod(at, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"

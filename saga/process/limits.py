@@ -1,0 +1,13 @@
+"""The limits of one process; each is stated in docs/reference/limits.md and enforced here or at the door."""
+
+FORWARD_EVENTS_MAX = 8_000
+EVENTS_MAX = 10_000
+STEPS_IN_FLIGHT_MAX = 1_000
+PROCESS_BYTES_MAX = 32 * 1024 * 1024
+TRANSITION_BYTES_MAX = 8 * 1024 * 1024
+# What the commands of one transition may hold, so that with its events and its cause it fits the limit above.
+COMMANDS_BYTES_MAX = 5 * 1024 * 1024
+
+# Progress moves a time-out up to this many times its length, and is recorded this often within one.
+PROGRESS_FACTOR = 10
+PROGRESS_PARTS = 4

@@ -1,0 +1,90 @@
+"""A state as text: what a projection keeps beside the columns that queries use.
+
+The log is the truth; a snapshot in another format, or none, only means that the whole log is folded.
+"""
+
+from types import MappingProxyType
+from typing import TypeAlias, cast
+
+from saga.messages.json_text import Json, JsonText, from_text, to_text
+from saga.process.state import Attempt, Effort, ProcessState, StepState
+from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
+
+SNAPSHOT_FORMAT = 1
+
+_AttemptRow: TypeAlias = "tuple[int, int, str, list[str], int | None]"
+_EffortRow: TypeAlias = "tuple[str, list[_AttemptRow], int | None, str | None, str | None, int | None]"
+
+_PLAIN_FIELDS = (
+    "process_id", "process_type", "definition_hash", "parameters", "request_hash", "principal",
+    "callback_url", "traceparent", "accepted_at", "updated_at", "version", "is_taken", "is_going_back",
+    "reason", "suspended_for", "attention", "observations", "payload_bytes", "ended_at",
+)  # fmt: skip
+
+
+def to_snapshot(state: ProcessState) -> JsonText:
+    """Write a state; equal states give equal text."""
+    document: dict[str, object] = {field: getattr(state, field) for field in _PLAIN_FIELDS}
+    document["status"] = str(state.status)
+    document["labels"] = dict(state.labels)
+    document["undo_plan"] = None if state.undo_plan is None else sorted(state.undo_plan)
+    document["steps"] = {
+        name: [_effort_row(step.action), None if step.undo is None else _effort_row(step.undo)]
+        for name, step in state.steps.items()
+    }
+    return to_text(cast("Json", document))
+
+
+def from_snapshot(text: str) -> ProcessState:
+    """Read a state back; raises KeyError, TypeError or ValueError for anything else."""
+    document = cast("dict[str, object]", from_text(text))
+    plan = cast("list[str] | None", document["undo_plan"])
+    steps = cast("dict[str, list[_EffortRow | None]]", document["steps"])
+    plain = {field: document[field] for field in _PLAIN_FIELDS}
+    return ProcessState(
+        **plain,  # type: ignore[arg-type]  # the types that to_snapshot wrote
+        status=ProcessStatus(cast("str", document["status"])),
+        labels=MappingProxyType(cast("dict[str, str]", document["labels"])),
+        undo_plan=None if plan is None else frozenset(plan),
+        steps=MappingProxyType({name: _step(*rows) for name, rows in steps.items()}),
+    )
+
+
+def _effort_row(effort: Effort) -> list[object]:
+    attempts = [
+        [
+            attempt.started_at,
+            attempt.due_at,
+            str(attempt.outcome),
+            sorted(attempt.replies),
+            attempt.progressed_at,
+        ]
+        for attempt in effort.attempts
+    ]
+    return [
+        str(effort.status), attempts, effort.next_attempt_at, effort.output, effort.error, effort.settled_at,
+    ]  # fmt: skip
+
+
+def _step(action: _EffortRow | None, undo: _EffortRow | None) -> StepState:
+    if action is None:
+        raise ValueError("a step without an action")
+    return StepState(_effort(action), None if undo is None else _effort(undo))
+
+
+def _effort(row: _EffortRow) -> Effort:
+    status, attempts, next_attempt_at, output, error, settled_at = row
+    return Effort(
+        status=EffortStatus(status),
+        attempts=tuple(_attempt(number, *values) for number, values in enumerate(attempts, start=1)),
+        next_attempt_at=next_attempt_at,
+        output=None if output is None else JsonText(output),
+        error=None if error is None else JsonText(error),
+        settled_at=settled_at,
+    )
+
+
+def _attempt(  # noqa: PLR0913, PLR0917 - one row, spread out
+    number: int, started_at: int, due_at: int, outcome: str, replies: list[str], progressed_at: int | None
+) -> Attempt:
+    return Attempt(number, started_at, due_at, AttemptOutcome(outcome), frozenset(replies), progressed_at)
