@@ -12,8 +12,8 @@ from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
 
 SNAPSHOT_FORMAT = 1
 
-_AttemptRow: TypeAlias = "tuple[int, int, str, list[str], int | None]"
-_EffortRow: TypeAlias = "tuple[str, list[_AttemptRow], int | None, str | None, str | None, int | None]"
+_AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None]
+_EffortRow: TypeAlias = tuple[str, list[_AttemptRow], int | None, str | None, str | None, int | None]
 
 _PLAIN_FIELDS = (
     "process_id", "process_type", "definition_hash", "parameters", "request_hash", "principal",
