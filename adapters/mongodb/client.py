@@ -1,0 +1,122 @@
+"""The one place that makes a client: motor, or PyMongo's own async client, behind the calls that both share.
+
+Motor is at its end of life; PyMongo's client takes over by the switch here, and the contract tests run over
+both. What they don't share (closing, `aggregate`) stands here or isn't used.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias, cast
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, IndexModel, UpdateOne
+
+Document: TypeAlias = dict[str, object]
+
+
+class Driver(StrEnum):
+    """Name the two clients that the adapter works with."""
+
+    MOTOR = "motor"
+    PYMONGO = "pymongo"
+
+
+class Cursor(Protocol):
+    """Read what a query found."""
+
+    def sort(self, keys: Sequence[tuple[str, int]]) -> "Cursor":
+        """Order by these fields, 1 ascending and -1 descending."""
+        ...
+
+    def limit(self, count: int) -> "Cursor":
+        """Stop after so many documents."""
+        ...
+
+    def to_list(self, length: int | None) -> Awaitable[list[Document]]:
+        """Read at most `length` documents, or all."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Document]: ...
+
+
+class Collection(Protocol):
+    """Read and write the documents of one collection."""
+
+    def insert_one(self, document: Mapping[str, object]) -> Awaitable[object]:
+        """Insert one document."""
+        ...
+
+    def insert_many(self, documents: Sequence[Mapping[str, object]], *, ordered: bool) -> Awaitable[object]:
+        """Insert several; unordered, one that is refused doesn't stop the others."""
+        ...
+
+    def bulk_write(self, requests: Sequence[UpdateOne], *, ordered: bool) -> Awaitable[object]:
+        """Carry out several updates; unordered, one that is refused doesn't stop the others."""
+        ...
+
+    def find(self, chosen: Mapping[str, object], projection: Mapping[str, object] | None = None) -> Cursor:
+        """Begin a query; nothing is asked before the cursor is read."""
+        ...
+
+    def create_indexes(self, indexes: list[IndexModel]) -> Awaitable[object]:
+        """Create the indexes that don't exist yet."""
+        ...
+
+
+class Database(Protocol):
+    """Give the collections of one database, and run commands on its primary."""
+
+    def __getitem__(self, name: str) -> Collection: ...
+
+    def command(self, command: Mapping[str, object]) -> Awaitable[Document]:
+        """Run one command; the client's read concern does not apply to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Hold a database, and the client behind it until it is closed."""
+
+    database: Database
+    _client: object
+
+    async def close(self) -> None:
+        """Let go of the sockets; what is under way fails."""
+        if isinstance(self._client, AsyncMongoClient):
+            await self._client.close()
+        else:
+            cast("AsyncIOMotorClient[Document]", self._client).close()
+
+
+def connect(
+    url: str, database: str, *, driver: Driver, timeout_ms: int, selection_timeout_ms: int
+) -> Connection:
+    """Make a client; it connects by itself when it is first used. Call it inside the running loop.
+
+    A write is acknowledged when a majority has it in its journal, a read sees what a majority has, on the
+    primary. These stand here and not in the URL, because the protocol is wrong without them. Without
+    `timeoutMS` a frozen server would hold a call for ever.
+    """
+    options: dict[str, object] = {
+        "appname": "batuta",
+        "timeoutMS": timeout_ms,
+        "serverSelectionTimeoutMS": selection_timeout_ms,
+        "connectTimeoutMS": selection_timeout_ms,
+        "tz_aware": True,
+        "w": "majority",
+        "journal": True,
+        "readConcernLevel": "majority",
+        "readPreference": "primary",
+        "retryWrites": True,
+        "retryReads": True,
+    }
+    client = _CLIENTS[driver](url, **options)
+    # Both clients have these calls with these meanings; their own annotations differ only in form.
+    return Connection(cast("Mapping[str, Database]", client)[database], client)
+
+
+_CLIENTS: Mapping[Driver, Callable[..., object]] = {
+    Driver.MOTOR: AsyncIOMotorClient,
+    Driver.PYMONGO: AsyncMongoClient,
+}

@@ -1,0 +1,92 @@
+"""The definitions in MongoDB: one document per hash in the collection `definitions`."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from pymongo.errors import DuplicateKeyError
+
+from adapters.mongodb.client import Database, Document
+from adapters.mongodb.failures import encoded, unavailable
+from saga.ports.definitions import StoredDefinition
+
+_TYPES_MAX = 10_000
+
+
+class MongoDefinitionStore:
+    """Keep the definitions; of each type, the one with the greatest `current_since` is current.
+
+    So registering is one insert: no second document that a crash could leave pointing at the old one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take the database that holds the collection `definitions`."""
+        self._database = database
+        self._definitions = database["definitions"]
+
+    async def register(self, definition: StoredDefinition) -> bool:
+        """Store a new hash and make it current. Raises StoreUnavailable (repeating is safe) or Unstorable."""
+        with unavailable():
+            newest = self._definitions.find(
+                {"process_type": {"$eq": definition.process_type}}, {"current_since": 1}
+            )
+            before = await newest.sort([("current_since", -1)]).limit(1).to_list(1)
+            # Later than the one that is current now, also when the writer's clock lags a little.
+            current_since = max(
+                definition.registered_at, *(cast("int", item["current_since"]) + 1 for item in before), 0
+            )
+            document = encoded(
+                {
+                    "_id": definition.hash,
+                    "process_type": definition.process_type,
+                    "text": definition.text,
+                    "registered_at": definition.registered_at,
+                    "current_since": current_since,
+                }
+            )
+            try:
+                await self._definitions.insert_one(document)
+            except DuplicateKeyError:
+                return False
+        return True
+
+    async def get(self, definition_hash: str) -> StoredDefinition | None:
+        """Give a definition by its hash."""
+        found = await self._find({"_id": {"$eq": definition_hash}})
+        return found[0] if found else None
+
+    async def current(self) -> Sequence[StoredDefinition]:
+        """Give the current definition of every type, in the order of the types' names."""
+        pipeline = [
+            {"$sort": {"process_type": 1, "current_since": -1, "_id": -1}},
+            {"$group": {"_id": "$process_type", "hash": {"$first": "$_id"}}},
+        ]
+        with unavailable():
+            answer = await self._database.command(
+                {
+                    "aggregate": "definitions",
+                    "pipeline": pipeline,
+                    "cursor": {"batchSize": _TYPES_MAX},
+                    "readConcern": {"level": "majority"},
+                }
+            )
+        cursor = cast("dict[str, list[Document]]", answer["cursor"])
+        found = await self._find({"_id": {"$in": [group["hash"] for group in cursor["firstBatch"]]}})
+        return sorted(found, key=lambda definition: definition.process_type)
+
+    async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
+        """Give all definitions of a type, the newest first."""
+        return await self._find({"process_type": {"$eq": process_type}})
+
+    async def _find(self, query: Document) -> list[StoredDefinition]:
+        newest_first = [("registered_at", -1), ("current_since", -1), ("_id", -1)]
+        with unavailable():
+            documents = await self._definitions.find(query).sort(newest_first).to_list(None)
+        return [
+            StoredDefinition(
+                hash=cast("str", document["_id"]),
+                process_type=cast("str", document["process_type"]),
+                text=cast("str", document["text"]),
+                registered_at=cast("int", document["registered_at"]),
+            )
+            for document in documents
+        ]

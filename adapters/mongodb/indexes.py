@@ -1,0 +1,31 @@
+"""The indexes: none of them decides anything, but without them listing and timers read every document."""
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from adapters.mongodb.client import Database
+from adapters.mongodb.failures import unavailable
+
+_NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
+
+_PROCESSES = (
+    # Only those that have a timer: what ended has none.
+    IndexModel([("wake_at", ASCENDING)], name="timers", partialFilterExpression={"wake_at": {"$gte": 0}}),
+    IndexModel([*_NEWEST_FIRST], name="listing"),
+    IndexModel([("status", ASCENDING), *_NEWEST_FIRST], name="listing_by_status"),
+    IndexModel([("process_type", ASCENDING), *_NEWEST_FIRST], name="listing_by_type"),
+    IndexModel([("labels", ASCENDING), *_NEWEST_FIRST], name="listing_by_label"),
+    IndexModel([*_NEWEST_FIRST], name="listing_of_attention", partialFilterExpression={"attention": True}),
+    IndexModel([("process_type", ASCENDING), ("status", ASCENDING)], name="counts"),
+)
+_DEFINITIONS = (
+    IndexModel(
+        [("process_type", ASCENDING), ("current_since", DESCENDING), ("_id", DESCENDING)], name="current"
+    ),
+)
+
+
+async def create_indexes(database: Database) -> None:
+    """Create what is missing; what exists stays. `events` needs none but `_id`. Raises StoreUnavailable."""
+    with unavailable():
+        await database["processes"].create_indexes(list(_PROCESSES))
+        await database["definitions"].create_indexes(list(_DEFINITIONS))

@@ -1,0 +1,219 @@
+"""The projections in MongoDB: one document per process in the collection `processes`."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from adapters.mongodb.batching import BatchLimits, Coalescer
+from adapters.mongodb.client import Collection, Database, Document
+from adapters.mongodb.failures import (
+    DUPLICATE_KEY,
+    describe,
+    encoded,
+    has_concern_error,
+    unavailable,
+    write_errors,
+)
+from adapters.mongodb.queries import filter_query, label_key
+from saga.errors import StoreUnavailable
+from saga.messages.json_text import from_text, to_text
+from saga.ports.projections import DueTimer, Position, Projection, ProjectionFilter
+
+_SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
+_LOADS = BatchLimits(items_max=200)
+_NEWEST_FIRST = (("started_at", -1), ("_id", -1))
+_GROUPS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Save:
+    process_id: str
+    version: int
+    values: RawBSONDocument
+
+    def request(self, *, upsert: bool) -> UpdateOne:
+        # `$set`, never a replacement: the lease of the timer stands in fields of its own.
+        chosen = {"_id": self.process_id, "version": {"$lt": self.version}}
+        return UpdateOne(chosen, {"$set": self.values}, upsert=upsert)
+
+
+class MongoProjectionStore:
+    """Keep the projections; a write takes effect only if its version is greater than the stored one."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database that holds the collection `processes`."""
+        self._database = database
+        self._processes: Collection = database["processes"]
+        self._saves: Coalescer[_Save, None] = Coalescer(self._save_batch, _SAVES)
+        self._loads: Coalescer[str, Document | None] = Coalescer(self._load_batch, _LOADS)
+
+    async def save(self, projection: Projection) -> None:
+        """Write durably on a majority, together with the others that wait."""
+        values = encoded(_document(projection))
+        await self._saves.submit(
+            _Save(projection.process_id, projection.version, values), size_bytes=len(values.raw)
+        )
+
+    async def load(self, process_id: str) -> Projection | None:
+        """Give the stored projection; concurrent calls travel in one query."""
+        document = await self._loads.submit(process_id)
+        return None if document is None else _projection(document)
+
+    async def page(
+        self, chosen: ProjectionFilter, *, after: Position | None, limit: int
+    ) -> Sequence[Projection]:
+        """List from the newest start to the oldest; an index answers each single filter in this order."""
+        with unavailable():
+            cursor = self._processes.find(filter_query(chosen, after)).sort(_NEWEST_FIRST).limit(limit)
+            return [_projection(document) for document in await cursor.to_list(limit)]
+
+    async def counts(self) -> Mapping[tuple[str, str], int]:
+        """Count by type and status from the index alone; the cost grows with the number of processes."""
+        by = {"process_type": 1, "status": 1}
+        pipeline = [
+            {"$sort": by},  # makes the server read the index of these two fields and no document
+            {"$group": {"_id": {"type": "$process_type", "status": "$status"}, "count": {"$sum": 1}}},
+        ]
+        with unavailable():
+            answer = await self._database.command(
+                {
+                    "aggregate": "processes",
+                    "pipeline": pipeline,
+                    "cursor": {"batchSize": _GROUPS_MAX},
+                    "readConcern": {"level": "majority"},
+                }
+            )
+        cursor = cast("dict[str, list[Document]]", answer["cursor"])
+        found: dict[tuple[str, str], int] = {}
+        for group in cursor["firstBatch"]:
+            key = cast("dict[str, str]", group["_id"])
+            found[key["type"], key["status"]] = cast("int", group["count"])
+        return found
+
+    async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
+        """Take due timers in three round trips: look, claim with a token, read back what the token won.
+
+        Each claim is one conditional write, so two callers never win the same timer; a caller may get fewer
+        than are due while others take, and finds the rest at its next call. A claim whose answer was lost
+        ends with its lease.
+        """
+        free: Document = {
+            "wake_at": {"$gte": 0, "$lt": before},  # the lower bound lets the partial index serve
+            "$nor": [{"lease_until": {"$gt": now}, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],
+        }
+        token = secrets.token_hex(8)
+        with unavailable():
+            due = self._processes.find(free, {"_id": 1}).sort([("wake_at", 1)]).limit(limit)
+            ids = [str(document["_id"]) for document in await due.to_list(limit)]
+            if not ids:
+                return []
+            claim: Document = {"lease_for": "$wake_at", "lease_until": leased_until, "lease_token": token}
+            await self._processes.bulk_write(
+                [UpdateOne({"_id": process_id, **free}, [{"$set": claim}]) for process_id in ids],
+                ordered=False,
+            )
+            won = self._processes.find(
+                {
+                    "_id": {"$in": ids},
+                    "lease_token": token,
+                    "$expr": {"$eq": ["$lease_for", "$wake_at"]},
+                },
+                {"version": 1, "wake_at": 1, "wake_for": 1},
+            )
+            return [_due_timer(document) for document in await won.to_list(None)]
+
+    async def close(self) -> None:
+        """Finish what is in hand and take nothing more."""
+        await self._saves.close()
+        await self._loads.close()
+
+    async def _save_batch(self, batch: Sequence[_Save]) -> Sequence[StoreUnavailable | None]:
+        results = await self._write(batch, upsert=True)
+        # No document matched, and the insert found one: the stored version is as great already, or another
+        # first save came in between, with a smaller one maybe. The document exists now, so that a plain
+        # update settles which.
+        again = [index for index, result in enumerate(results) if isinstance(result, _Taken)]
+        if again:
+            for index, result in zip(
+                again, await self._write([batch[index] for index in again], upsert=False), strict=True
+            ):
+                results[index] = result
+        return results
+
+    async def _write(self, batch: Sequence[_Save], *, upsert: bool) -> list[StoreUnavailable | None]:
+        try:
+            await self._processes.bulk_write([save.request(upsert=upsert) for save in batch], ordered=False)
+        except BulkWriteError as error:
+            refused = write_errors(error)
+            problem = describe(error)
+            rest = StoreUnavailable(problem) if has_concern_error(error) else None
+            results: list[StoreUnavailable | None] = [rest] * len(batch)
+            for index, code in refused.items():
+                results[index] = _Taken(problem) if code == DUPLICATE_KEY else StoreUnavailable(problem)
+            return results
+        except PyMongoError as error:
+            return [StoreUnavailable(describe(error))] * len(batch)
+        return [None] * len(batch)
+
+    async def _load_batch(self, batch: Sequence[str]) -> Sequence[Document | None]:
+        with unavailable():
+            found = await self._processes.find({"_id": {"$in": sorted(set(batch))}}).to_list(None)
+        documents = {str(document["_id"]): document for document in found}
+        return [documents.get(process_id) for process_id in batch]
+
+
+class _Taken(StoreUnavailable):
+    """Mark a save whose insert met a document."""
+
+
+def _document(projection: Projection) -> Document:
+    return {
+        "process_type": projection.process_type,
+        "definition_hash": projection.definition_hash,
+        "status": projection.status,
+        "version": projection.version,
+        "state": projection.state,
+        "state_format": projection.state_format,
+        # User text is only ever a value: pairs as text for the index, and all of them as JSON text.
+        "labels": [label_key(key, value) for key, value in projection.labels.items()],
+        "labels_text": to_text(dict(projection.labels)),
+        "attention": projection.attention,
+        "wake_at": projection.wake_at,
+        "wake_for": projection.wake_for,
+        "started_at": projection.started_at,
+        "updated_at": projection.updated_at,
+        "ended_at": projection.ended_at,
+    }
+
+
+def _projection(document: Document) -> Projection:
+    return Projection(
+        process_id=cast("str", document["_id"]),
+        process_type=cast("str", document["process_type"]),
+        definition_hash=cast("str", document["definition_hash"]),
+        status=cast("str", document["status"]),
+        version=cast("int", document["version"]),
+        state=cast("str", document["state"]),
+        state_format=cast("int", document["state_format"]),
+        labels=cast("dict[str, str]", from_text(cast("str", document["labels_text"]))),
+        attention=cast("bool", document["attention"]),
+        wake_at=cast("int | None", document["wake_at"]),
+        wake_for=cast("str | None", document["wake_for"]),
+        started_at=cast("int", document["started_at"]),
+        updated_at=cast("int", document["updated_at"]),
+        ended_at=cast("int | None", document["ended_at"]),
+    )
+
+
+def _due_timer(document: Document) -> DueTimer:
+    return DueTimer(
+        process_id=cast("str", document["_id"]),
+        version=cast("int", document["version"]),
+        wake_at=cast("int", document["wake_at"]),
+        wake_for=cast("str | None", document["wake_for"]) or "",
+    )
