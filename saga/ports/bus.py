@@ -58,6 +58,10 @@ class Delivery(Protocol):
     def content_encoding(self) -> str | None: ...
     @property
     def headers(self) -> Mapping[str, object]: ...
+    @property
+    def tag(self) -> str | None:
+        """Name this delivery to a store that keeps the messages too (see `Cause.delivery`); else None."""
+        ...
 
     async def acknowledge(self) -> None:
         """Say that the message is done; on a lost channel nothing happens, the broker delivers it again."""

@@ -1,6 +1,6 @@
 """One document of the log: the events of one decision, what caused it, and the commands as they were sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from saga.messages.command import Command
 from saga.process.events import Event
@@ -8,11 +8,16 @@ from saga.process.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Name the message that a transition answers; `identity` is what makes a second delivery a duplicate."""
+    """Name the message that a transition answers; `identity` is what makes a second delivery a duplicate.
+
+    `delivery` is the tag of the delivery in hand, for a store that takes the message off its queue in the
+    same transaction; it is no part of the log.
+    """
 
     identity: str
     kind: str
     body: str
+    delivery: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The default without any setting: one SQLite file that holds the log, the projections and the messages."""

@@ -1,0 +1,105 @@
+"""The tables of the embedded store, and the refusal of a file that a newer version wrote."""
+
+import sqlite3
+from pathlib import Path
+from typing import ClassVar
+
+from saga.errors import NotReady, StoreUnavailable
+
+SCHEMA_VERSION = 1
+
+# `position` is AUTOINCREMENT: a number that was used once never names another message, so that a late
+# acknowledgement deletes nothing but its own.
+# `unprojected` names the processes whose log is ahead of their projection. A crash leaves it behind, and
+# the next start makes these processes due at once: their incoming message was deleted with the append, so
+# no redelivery would bring anyone to look at them.
+_TABLES = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+CREATE TABLE events (
+    process_id TEXT NOT NULL, first INTEGER NOT NULL, mark TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (process_id, first)
+);
+CREATE TABLE unprojected (
+    process_id TEXT PRIMARY KEY, last INTEGER NOT NULL, orphaned INTEGER NOT NULL DEFAULT 0,
+    leased_until INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE projections (
+    process_id TEXT PRIMARY KEY, process_type TEXT NOT NULL, definition_hash TEXT NOT NULL,
+    status TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, state_format INTEGER NOT NULL,
+    labels TEXT NOT NULL, attention INTEGER NOT NULL, wake_at INTEGER, wake_for TEXT,
+    started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, ended_at INTEGER,
+    leased_until INTEGER, leased_wake_at INTEGER
+);
+CREATE INDEX projections_by_start ON projections (started_at DESC, process_id DESC);
+CREATE INDEX projections_by_status ON projections (process_type, status);
+CREATE INDEX projections_by_wake ON projections (wake_at) WHERE wake_at IS NOT NULL;
+CREATE TABLE definitions (
+    hash TEXT PRIMARY KEY, process_type TEXT NOT NULL, text TEXT NOT NULL, registered_at INTEGER NOT NULL
+);
+CREATE TABLE current_definitions (process_type TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE queues (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE messages (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL, message_id TEXT NOT NULL, correlation_id TEXT NOT NULL, kind TEXT NOT NULL,
+    timestamp INTEGER NOT NULL, arrived_at INTEGER NOT NULL, app_id TEXT, headers TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX messages_by_queue ON messages (queue, position);
+CREATE INDEX messages_by_id ON messages (message_id);
+CREATE TABLE dead_letters (
+    position INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL, first_seen INTEGER NOT NULL,
+    dead_at INTEGER NOT NULL, exchange TEXT NOT NULL, routing_key TEXT NOT NULL, message_id TEXT NOT NULL,
+    app_id TEXT, headers TEXT NOT NULL, body BLOB NOT NULL
+);
+"""
+_STAMP = f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION});"  # noqa: S608 - our own number
+
+
+class NewerSchema(NotReady):
+    """Say that a newer version of Batuta wrote this file."""
+
+    code: ClassVar[str] = "newer-schema"
+
+    def __init__(self, file: Path, version: int) -> None:
+        super().__init__(
+            f"{file} has schema {version}, and this version of Batuta knows {SCHEMA_VERSION} at most: "
+            "upgrade Batuta, or name another folder by SAGA_DATA"
+        )
+        self.file = file
+        self.version = version
+
+
+def prepare(file: Path) -> None:
+    """Make the file and its tables where they are missing. Raises NewerSchema, StoreUnavailable."""
+    try:
+        connection = connect(file)
+        try:
+            _prepare(connection, file)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{file} can't be used as a store ({error}): see what it is") from error
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open a connection whose commits are on the disk when they return."""
+    # The lanes of this store use a connection from one thread at a time, not always the one that made it.
+    connection = sqlite3.connect(
+        file, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+    if known is None:
+        # One transaction: a crash in the middle leaves an empty file, never half of the tables.
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_STAMP} COMMIT;")
+        return
+    row: tuple[int] | None = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+    version = row[0] if row is not None else 0
+    if version > SCHEMA_VERSION:
+        raise NewerSchema(file, version)
