@@ -1,0 +1,180 @@
+"""What stands on the broker: names by prefix, arguments as the contract has them, declaring and looking.
+
+Nothing here publishes or consumes. Everything is done on a channel of its own, because a refused declaration
+closes its channel, and with it whatever else is under way there.
+"""
+
+import re
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
+from pamqp.common import FieldTable
+
+from saga.errors import BusUnavailable
+from saga.messages.command import NAME_PATTERN
+from saga.ports.bus import Exchange
+
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SERVICE = re.compile(NAME_PATTERN)
+_REPLY_KEYS = ("step.completed", "step.failed", "step.progress")
+_DELIVERY_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Derive every name on the broker from the prefix; raises ValueError for one that can't be a prefix."""
+
+    prefix: str = "saga"
+
+    def __post_init__(self) -> None:
+        """Refuse a prefix that could change the meaning of a name."""
+        if _PREFIX.fullmatch(self.prefix) is None:
+            raise ValueError(
+                f"the AMQP prefix {self.prefix!r} must be 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'"
+            )
+
+    def exchange(self, exchange: Exchange) -> str:
+        """Name one of the two exchanges that the port knows."""
+        return f"{self.prefix}.{exchange.value}"
+
+    @property
+    def dead(self) -> str:
+        """Name the exchange of the dead letters."""
+        return f"{self.prefix}.dead"
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """Name the queue that keeps the dead letters."""
+        return f"{self.prefix}.dead-letter"
+
+    @property
+    def coordinator_queue(self) -> str:
+        """Name the queue that all coordinators share."""
+        return f"{self.prefix}.coordinator"
+
+    def step_queue(self, service: str) -> str:
+        """Name a service's queue; raises ValueError for what can't be a service's name."""
+        if _SERVICE.fullmatch(service) is None:
+            raise ValueError(f"{service!r} can't be the name of a service: it must match {NAME_PATTERN}")
+        return f"{self.prefix}.step.{service}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """Say how one queue is bound: pairs of exchange and routing key."""
+
+    name: str
+    bindings: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Topology:
+    """Hold what must exist: exchanges, the queues of `services`, and for an orchestrator its own two queues.
+
+    Grows when services are added; whoever reconnects declares all of it again.
+    """
+
+    names: Names
+    is_orchestrator: bool = True
+    services: set[str] = field(default_factory=set)
+
+    def exchanges(self) -> Iterator[tuple[str, ExchangeType]]:
+        """List the exchanges with their kinds."""
+        yield self.names.exchange(Exchange.COMMANDS), ExchangeType.TOPIC
+        yield self.names.exchange(Exchange.EVENTS), ExchangeType.TOPIC
+        yield self.names.dead, ExchangeType.FANOUT
+
+    def queues(self) -> Iterator[QueueSpec]:
+        """List the queues with their bindings."""
+        commands = self.names.exchange(Exchange.COMMANDS)
+        events = self.names.exchange(Exchange.EVENTS)
+        if self.is_orchestrator:
+            yield QueueSpec(self.names.dead_letter_queue, ((self.names.dead, ""),))
+            replies = tuple((events, key) for key in _REPLY_KEYS)
+            yield QueueSpec(self.names.coordinator_queue, ((commands, "process.*"), *replies))
+        for service in sorted(self.services):
+            yield QueueSpec(self.names.step_queue(service), ((commands, f"step.{service}.*"),))
+
+    def queue_arguments(self) -> FieldTable:
+        """Give the arguments of every queue, exactly as the contract has them."""
+        return {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": self.names.dead,
+            "x-delivery-limit": _DELIVERY_LIMIT,
+        }
+
+
+async def declare(connection: AbstractConnection, topology: Topology) -> None:
+    """Declare everything, or only look where this user may not declare; harmless when all is there.
+
+    Raises BusUnavailable when something is missing that this user may not make, or when a queue is there
+    with other arguments: neither is mended by trying again, so the message says what to do.
+    """
+    try:
+        async with throwaway_channel(connection) as channel:
+            await _declare_all(channel, topology)
+    except ChannelAccessRefused as refused:
+        # Least privilege: the names were made by somebody else. Bindings can't be looked at over AMQP.
+        absent = await missing(connection, topology)
+        if absent:
+            raise BusUnavailable(
+                f"{', '.join(absent)} must be declared first, and this user may not: {refused}"
+            ) from refused
+    except ChannelPreconditionFailed as refused:
+        raise BusUnavailable(
+            f"the broker has one of our names with other arguments; delete it there: {refused}"
+        ) from refused
+
+
+async def missing(connection: AbstractConnection, topology: Topology) -> Collection[str]:
+    """Name what isn't there now, by passive declarations; needs no right to configure."""
+    exchanges = [
+        name
+        for name, kind in topology.exchanges()
+        if not await _is_there(connection, exchange=name, kind=kind)
+    ]
+    queues = [spec.name for spec in topology.queues() if await consumer_count(connection, spec.name) is None]
+    return exchanges + queues
+
+
+async def consumer_count(connection: AbstractConnection, queue: str) -> int | None:
+    """Count the consumers of a queue; None when there is no such queue."""
+    try:
+        async with throwaway_channel(connection) as channel:
+            found = await channel.declare_queue(queue, passive=True)
+            return found.declaration_result.consumer_count or 0
+    except ChannelNotFoundEntity:
+        return None
+
+
+@asynccontextmanager
+async def throwaway_channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    """Open a channel for something that may be refused; a refusal closes this one only."""
+    channel = await connection.channel(publisher_confirms=False)
+    try:
+        yield channel
+    finally:
+        if not channel.is_closed:
+            await channel.close()
+
+
+async def _declare_all(channel: AbstractChannel, topology: Topology) -> None:
+    for name, kind in topology.exchanges():
+        await channel.declare_exchange(name, kind, durable=True)
+    for spec in topology.queues():
+        queue = await channel.declare_queue(spec.name, durable=True, arguments=topology.queue_arguments())
+        for exchange, key in spec.bindings:
+            await queue.bind(exchange, key)
+
+
+async def _is_there(connection: AbstractConnection, *, exchange: str, kind: ExchangeType) -> bool:
+    try:
+        async with throwaway_channel(connection) as channel:
+            await channel.declare_exchange(exchange, kind, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    return True
