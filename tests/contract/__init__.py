@@ -1,0 +1,1 @@
+"""One suite per port, run over every adapter: what the domain relies on, whatever stands behind it."""

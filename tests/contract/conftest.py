@@ -1,0 +1,98 @@
+"""The adapters that the contract suites run over: another one joins by one line in `ADAPTERS`."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from adapters.embedded.store import EmbeddedStore
+from adapters.mongodb import Driver, MongoStore
+from tests.support.servers import MongoServer, ServerError, find_mongod
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from saga.ports.clock import Clock
+    from saga.ports.definitions import DefinitionStore
+    from saga.ports.event_log import EventLog
+    from saga.ports.projections import ProjectionStore
+
+
+class Store(Protocol):
+    """What every store has: the ports that stand on it."""
+
+    @property
+    def log(self) -> EventLog:
+        """The truth."""
+
+    @property
+    def projections(self) -> ProjectionStore:
+        """What it amounts to."""
+
+    @property
+    def definitions(self) -> DefinitionStore:
+        """What processes follow."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time that all share."""
+
+
+@pytest.fixture(scope="session")
+def standalone_mongodb_url() -> Iterator[str]:
+    """Give the address of a mongod that is no replica set."""
+    try:
+        find_mongod()
+    except ServerError as error:
+        pytest.skip(str(error))
+    with MongoServer(replica_set=None) as server:
+        yield server.url
+
+
+def _mongodb(
+    driver: Driver, address: str = "mongodb_url"
+) -> Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Store]]:
+    @asynccontextmanager
+    async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+        url = str(request.getfixturevalue(address))
+        database = str(request.getfixturevalue("mongodb_database"))
+        store = await MongoStore.open(url, database, driver=driver)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    return opened
+
+
+@asynccontextmanager
+async def _sqlite(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    store = await EmbeddedStore.open(request.getfixturevalue("tmp_path"))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+ADAPTERS = {
+    "motor": _mongodb(Driver.MOTOR),
+    "pymongo": _mongodb(Driver.PYMONGO),
+    "standalone": _mongodb(Driver.MOTOR, "standalone_mongodb_url"),
+    "sqlite": _sqlite,
+}
+_WITHOUT_SERVER = {"sqlite"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[] if name in _WITHOUT_SERVER else [pytest.mark.servers])
+        for name in ADAPTERS
+    ]
+)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """Give an empty store, once per adapter."""
+    async with ADAPTERS[request.param](request) as opened:
+        yield opened

@@ -1,0 +1,68 @@
+"""The contract of the definitions: kept by hash, and one of each type is current."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.contract.factories import NASTY, definition
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Store
+
+
+async def test_a_definition_comes_back_by_its_hash(store: Store) -> None:
+    """The text is kept exactly; an unknown hash gives nothing."""
+    written = definition("trip", NASTY)
+    assert await store.definitions.register(written)
+    assert await store.definitions.get(written.hash) == written
+    assert await store.definitions.get("unknown") is None
+
+
+async def test_a_new_hash_becomes_current(store: Store) -> None:
+    """The one registered last is current, also when its time is not later than the one before."""
+    old, new = definition("trip", "1"), definition("trip", "2", registered_at=999)
+    await store.definitions.register(old)
+    assert list(await store.definitions.current()) == [old]
+    await store.definitions.register(new)
+    assert list(await store.definitions.current()) == [new]
+
+
+async def test_a_known_hash_changes_nothing(store: Store) -> None:
+    """A server that starts with an older definition doesn't make it current again."""
+    old, new = definition("trip", "1"), definition("trip", "2", registered_at=2_000)
+    await store.definitions.register(old)
+    await store.definitions.register(new)
+    assert not await store.definitions.register(definition("trip", "1", registered_at=3_000))
+    assert list(await store.definitions.current()) == [new]
+    assert await store.definitions.get(old.hash) == old
+
+
+async def test_the_current_ones_come_in_the_order_of_their_types(store: Store) -> None:
+    """Each type has one current definition, whatever the others do."""
+    written = [definition(name) for name in ("trip", "analysis", "loan")]
+    for item in written:
+        await store.definitions.register(item)
+    assert [item.process_type for item in await store.definitions.current()] == ["analysis", "loan", "trip"]
+
+
+async def test_versions_come_newest_first(store: Store) -> None:
+    """All definitions of a type, and none of another."""
+    versions = [definition("trip", str(number), registered_at=number) for number in (1, 2, 3)]
+    await store.definitions.register(definition("loan"))
+    for item in versions:
+        await store.definitions.register(item)
+    assert list(await store.definitions.versions("trip")) == versions[::-1]
+    assert list(await store.definitions.versions("nobody")) == []
+
+
+async def test_of_concurrent_registrations_of_one_hash_one_is_new(store: Store) -> None:
+    """Ten servers start at once with the same definition: it is stored once."""
+    results = await asyncio.gather(*(store.definitions.register(definition("trip")) for _ in range(10)))
+    assert sorted(results) == [False] * 9 + [True]
+    assert list(await store.definitions.versions("trip")) == [definition("trip")]
+
+
+async def test_an_empty_store_has_no_current_definition(store: Store) -> None:
+    """Nothing is registered by itself."""
+    assert list(await store.definitions.current()) == []
