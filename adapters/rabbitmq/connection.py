@@ -131,6 +131,7 @@ class Link:
             self._stand(connection)
             await self._watch(connection, ended)
         finally:
+            ended.set()  # what is heard of this connection from now on is no news
             self._connection = None
             self._up.clear()
             self._session.lost()

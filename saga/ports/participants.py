@@ -26,11 +26,12 @@ class ParticipantTransport(Protocol):
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
         """Hand each command of the service's queue to `handler`, at most `concurrency` at once.
 
-        A command is acknowledged only after its reply was confirmed; where the handler gives None there
-        is no reply, and the command is acknowledged at once. The handler must not raise.
+        A command is acknowledged only after its reply was confirmed. Where the handler gives None it can't
+        be answered: it is dead-lettered if the transport has a place for that, else acknowledged. The
+        handler must not raise; one that does leaves the command unacknowledged.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Take no more, finish what is in hand within a grace, then let go of the connections."""
         ...

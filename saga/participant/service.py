@@ -1,0 +1,75 @@
+"""Run participants as a service of their own: find the transport, serve until told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
+from typing import cast
+from urllib.parse import urlsplit
+
+from saga.errors import NotReady
+from saga.participant.participant import Participant
+from saga.ports.participants import ParticipantTransport
+
+TRANSPORTS = "batuta.participant_transports"
+_TRANSPORT_OF_SCHEME = {"amqp": "rabbitmq", "amqps": "rabbitmq"}
+_DEFAULT_PREFIX = "saga"
+_DEFAULT_CONCURRENCY = 10
+
+Connect = Callable[[str, str], Awaitable[ParticipantTransport]]
+
+
+def run(
+    *participants: Participant,
+    url: str | None = None,
+    prefix: str | None = None,
+    concurrency: int = _DEFAULT_CONCURRENCY,
+) -> None:
+    """Serve until SIGTERM or SIGINT; returns when what was in hand is finished, within the grace.
+
+    The address is `url` or SAGA_AMQP_URL, the prefix of all names `prefix` or SAGA_AMQP_PREFIX. At most
+    `concurrency` commands of each participant are in hand at once. Exits with a sentence when there is
+    no address, or none that a transport is installed for.
+    """
+    try:
+        asyncio.run(_serve_until_told(participants, url=url, prefix=prefix, concurrency=concurrency))
+    except NotReady as error:
+        raise SystemExit(str(error)) from None
+
+
+async def serve(
+    *participants: Participant, transport: ParticipantTransport, concurrency: int = _DEFAULT_CONCURRENCY
+) -> None:
+    """Begin to serve on a transport, one queue per participant; closing the transport ends it."""
+    for participant in participants:
+        await transport.serve(participant.service, participant.answer, concurrency=concurrency)
+
+
+async def _serve_until_told(
+    participants: tuple[Participant, ...], *, url: str | None, prefix: str | None, concurrency: int
+) -> None:
+    address = url or os.environ.get("SAGA_AMQP_URL")
+    if not address:
+        raise NotReady("no broker is named: set SAGA_AMQP_URL, such as amqp://user:password@host/vhost")
+    connect = find_transport(address)
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    transport = await connect(address, prefix or os.environ.get("SAGA_AMQP_PREFIX") or _DEFAULT_PREFIX)
+    try:
+        await serve(*participants, transport=transport, concurrency=concurrency)
+        await told.wait()
+    finally:
+        await transport.close()
+
+
+def find_transport(address: str) -> Connect:
+    """Find what connects to an address among the installed transports. Raises NotReady with the reason."""
+    scheme = urlsplit(address).scheme
+    name = _TRANSPORT_OF_SCHEME.get(scheme)
+    if name is None:
+        raise NotReady(f"SAGA_AMQP_URL begins with {scheme or 'no scheme'!r}: it must be amqp or amqps")
+    for entry in entry_points(group=TRANSPORTS, name=name):
+        return cast("Connect", entry.load())
+    raise NotReady(f"no transport named {name!r} is installed: install the package batuta with its adapters")
