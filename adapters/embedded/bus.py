@@ -14,6 +14,7 @@ from saga.ports.clock import Clock
 from saga.ports.participants import CommandHandler, ReplyMessage
 
 _APP_ID = "batuta"
+GRACE_S = 8.0
 
 
 class EmbeddedBus:
@@ -104,7 +105,8 @@ class EmbeddedBus:
 class EmbeddedParticipants:
     """Bring commands to services in the same process, and their replies to the coordinators' queue."""
 
-    def __init__(self, switch: Switch, clock: Clock) -> None:
+    def __init__(self, switch: Switch, clock: Clock, *, grace_s: float = GRACE_S) -> None:
+        self._grace_s = grace_s
         self._switch = switch
         self._clock = clock
         self._consumers: list[Consumer] = []
@@ -112,7 +114,8 @@ class EmbeddedParticipants:
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
         """Declare the service's queue and hand its commands to `handler`.
 
-        The reply and the end of its command are one transaction.
+        The reply and the end of its command are one transaction. A command without a reply is kept
+        among the dead letters.
         """
         try:
             await self._switch.declare([service_queue(service), COORDINATOR])
@@ -126,22 +129,24 @@ class EmbeddedParticipants:
         return consumer
 
     async def close(self) -> None:
-        """Break off the handlers; the commands that they had in hand go back to the front."""
-        await _abandon(self._consumers)
+        """Take no more, finish what is in hand within the grace, put the rest back to the front."""
+        await _abandon(self._consumers, grace_s=self._grace_s)
 
     async def _handle(self, handler: CommandHandler, delivery: Delivery) -> None:
         if not isinstance(delivery, EmbeddedDelivery):
             raise TypeError("this delivery came from another bus")
         reply = await handler(delivery.body)
-        await self._switch.answer(delivery, None if reply is None else self._message(reply))
+        if reply is not None:
+            await self._switch.answer(delivery, self._message(reply))
+            return
+        detail = "the participant could not answer it"
+        await self._switch.bury(delivery, reason="unanswerable", detail=detail, at=self._clock.now())
+        await delivery.acknowledge()
 
-    def _message(self, reply: ReplyMessage) -> NewMessage | None:
-        queue = queue_for(Exchange.EVENTS, reply.routing_key)
-        if queue is None:
-            return None  # no queue is bound to such a key: a broker would drop it too
+    def _message(self, reply: ReplyMessage) -> NewMessage:
         now = self._clock.now()
         return NewMessage(
-            queue=queue,
+            queue=queue_for(Exchange.EVENTS, reply.routing_key) or "",
             exchange=exchange_name(Exchange.EVENTS),
             routing_key=reply.routing_key,
             message_id=reply.message_id,
@@ -153,8 +158,8 @@ class EmbeddedParticipants:
         )
 
 
-async def _abandon(consumers: list[Consumer]) -> None:
-    """Let go of consumers, and with them of what they have in hand."""
+async def _abandon(consumers: list[Consumer], *, grace_s: float = 0) -> None:
+    """Let go of consumers, and with them of what they have in hand when the grace is over."""
     abandoned = consumers[:]
     consumers.clear()
-    await asyncio.gather(*(consumer.abandon() for consumer in abandoned))
+    await asyncio.gather(*(consumer.abandon(grace_s=grace_s) for consumer in abandoned))

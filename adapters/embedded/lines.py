@@ -87,10 +87,12 @@ class Consumer:
         working = set(self._tasks.values())
         self._switch.give_back([left for left in self.in_hand.values() if left not in working])
 
-    async def abandon(self) -> None:
-        """Stop, and break off the handlers; all that is not acknowledged goes back in line."""
+    async def abandon(self, *, grace_s: float = 0) -> None:
+        """Stop, and break off the handlers after the grace; what is not acknowledged goes back in line."""
         await self.stop()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,12 +169,10 @@ class Line:
 
     def settle(self, position: int) -> None:
         """Forget a message that is off the queue, also one that had gone back in line."""
-        self._in_hand.discard(position)
-        for message in self._ready:
-            if message.position == position:
-                self._ready.remove(message)
-                self._ready_bytes -= len(message.body)
-                break
+        if position in self._in_hand:
+            self._in_hand.discard(position)
+        else:
+            self._drop(position)
         self.serve()
 
     def put_back(self, positions: list[int]) -> None:
@@ -189,6 +189,13 @@ class Line:
         self._reading = False
         self._reads += 1  # a read under way belongs to the window that was dropped
         self.serve()
+
+    def _drop(self, position: int) -> None:
+        for message in self._ready:
+            if message.position == position:
+                self._ready.remove(message)
+                self._ready_bytes -= len(message.body)
+                return
 
     def _push(self, message: StoredMessage) -> None:
         self._ready.append(message)

@@ -116,12 +116,15 @@ class Switch:
             partial(delete, position=delivery.message.position), lambda _: self._settle(delivery)
         )
 
-    async def answer(self, delivery: EmbeddedDelivery, reply: NewMessage | None) -> None:
-        """Put a reply in line and take its command off, in one transaction."""
+    async def answer(self, delivery: EmbeddedDelivery, reply: NewMessage) -> None:
+        """Put a reply in line and take its command off, in one transaction.
+
+        A reply whose queue nobody declared goes nowhere, as on a broker.
+        """
 
         def work(connection: sqlite3.Connection) -> StoredMessage | None:
             delete(connection, delivery.message.position)
-            return None if reply is None else insert(connection, reply)
+            return insert(connection, reply) if self.has(reply.queue) else None
 
         def then(stored: StoredMessage | None) -> None:
             self._offer(stored)

@@ -180,6 +180,42 @@ async def test_a_reply_and_the_end_of_its_command_are_one_transaction(tmp_path: 
         assert all(len(state) == 1 for state in seen)
 
 
+async def test_a_command_that_its_participant_can_not_answer_is_a_dead_letter(tmp_path: Path) -> None:
+    """It is kept with its body, and holds up no other command."""
+    async with _opened(tmp_path) as store:
+
+        async def carry_out(body: bytes) -> None:
+            assert body
+
+        await store.participants.serve(SERVICE, carry_out, concurrency=1)
+        await store.bus.publish(command_message(command("p1"), "p1"))
+        await eventually(lambda: not rows(tmp_path, "SELECT 1 FROM messages"))
+
+        kept = rows(tmp_path, "SELECT reason, body FROM dead_letters")
+        assert kept == [("unanswerable", command("p1").body.encode())]
+
+
+async def test_closing_participants_lets_them_finish(tmp_path: Path) -> None:
+    """The reply of a command in hand is in line when the transport is closed."""
+    async with _opened(tmp_path) as store:
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def carry_out(_: bytes) -> ReplyMessage:
+            began.set()
+            await go_on.wait()
+            return ReplyMessage("step.completed", b"{}", "r1", "p1")
+
+        await store.participants.serve(SERVICE, carry_out, concurrency=1)
+        await store.bus.publish(command_message(command("p1"), "p1"))
+        await began.wait()
+        closing = asyncio.create_task(store.participants.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        await closing
+
+        assert rows(tmp_path, "SELECT queue FROM messages") == [(COORDINATOR,)]
+
+
 async def test_a_dead_letter_is_kept_whole_with_its_reason(tmp_path: Path) -> None:
     """Twice the same one is kept once: a crash between parking and acknowledging must not double it."""
     async with _opened(tmp_path) as store:

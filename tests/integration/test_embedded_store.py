@@ -15,6 +15,7 @@ from adapters.embedded.schema import SCHEMA_VERSION, NewerSchema
 from adapters.embedded.store import EmbeddedStore
 from saga.errors import NotReady, StoreUnavailable, VersionConflict
 from saga.ports.bus import PublishResult
+from saga.ports.participants import ReplyMessage
 from tests.support.embedded import (
     SERVICE,
     Inbox,
@@ -140,8 +141,9 @@ async def test_publishing_an_appended_command_sends_nothing_twice(tmp_path: Path
     async with _opened(tmp_path) as store:
         taken: list[bytes] = []
 
-        async def carry_out(body: bytes) -> None:
+        async def carry_out(body: bytes) -> ReplyMessage:
             taken.append(body)
+            return ReplyMessage("nobody.listens", b"{}", "r", "p")
 
         await store.participants.serve(SERVICE, carry_out, concurrency=1)
         await store.log.append(first_transition("p1"))
@@ -202,8 +204,9 @@ async def test_a_caller_that_went_away_leaves_its_append_done(tmp_path: Path) ->
     async with _opened(tmp_path) as store:
         taken: list[bytes] = []
 
-        async def carry_out(body: bytes) -> None:
+        async def carry_out(body: bytes) -> ReplyMessage:
             taken.append(body)
+            return ReplyMessage("nobody.listens", b"{}", "r", "p")
 
         await store.participants.serve(SERVICE, carry_out, concurrency=1)
         appending = asyncio.create_task(store.log.append(first_transition("p1")))
