@@ -28,6 +28,10 @@ class OutcomeUnknown(SagaError):  # noqa: N818 - says what is the case, like Ver
 
     code = "outcome-unknown"
 
+    def __init__(self, message: str, process_id: str | None = None) -> None:
+        super().__init__(message)
+        self.process_id = process_id
+
 
 class StoreUnavailable(SagaError):  # noqa: N818
     """Say that the store could not be asked; nothing was written. Try again with backoff."""
@@ -79,3 +83,34 @@ class NotReady(SagaError):  # noqa: N818
     """Say that this server can't work yet (its clock is unsure, say); the reason is in the message."""
 
     code = "not-ready"
+
+
+class UnknownProcessType(SagaError):  # noqa: N818
+    """Say that no definition of this type is loaded, and which are."""
+
+    code = "unknown-process-type"
+
+    def __init__(self, process_type: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no definition of this type is loaded; known are: {', '.join(known) or 'none'}")
+        self.process_type = process_type
+        self.known = known
+
+
+class InvalidParameters(SagaError):  # noqa: N818
+    """Say where the parameters break the type's schema: JSON pointers with a sentence each."""
+
+    code = "invalid-parameters"
+
+    def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{pointer or '/'}: {sentence}" for pointer, sentence in problems))
+        self.problems = problems
+
+
+class IdempotencyConflict(SagaError):  # noqa: N818
+    """Say that this process id or key was used already, for another request."""
+
+    code = "idempotency-conflict"
+
+    def __init__(self, process_id: str) -> None:
+        super().__init__("this process id or idempotency key belongs to another request")
+        self.process_id = process_id

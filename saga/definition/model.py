@@ -10,6 +10,7 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from saga.definition.duration import PositiveSeconds, Seconds
+from saga.definition.parameters import foreign_references
 from saga.messages.command import NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
@@ -117,6 +118,8 @@ class SagaDefinition(DefinitionModel):
             Draft202012Validator.check_schema(value)
         except SchemaError as error:
             raise ValueError(f"not a JSON Schema (draft 2020-12): {error.message}") from error
+        for reference in foreign_references(value):
+            raise ValueError(f"the reference {reference!r} leads out of the schema; put the part into $defs")
         return value
 
 

@@ -10,7 +10,7 @@ from saga.process.status import Direction
 
 @dataclass(frozen=True, slots=True)
 class StartRequested:
-    """Somebody asked for a process. With `begin` false it is only accepted: the API's half of a start."""
+    """Somebody asked for a process."""
 
     process_type: str
     definition_hash: str
@@ -20,7 +20,6 @@ class StartRequested:
     principal: str
     callback_url: str | None
     traceparent: str | None
-    begin: bool
 
 
 @dataclass(frozen=True, slots=True)

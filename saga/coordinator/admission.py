@@ -1,0 +1,221 @@
+"""The coordinators' door: from bytes to something to decide on, or the reason for the dead letters.
+
+Nothing here reads the store or knows a process; trusted headers (`x-death` and the like) are never believed.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from saga.messages.command import CommandRef, parse_command_id
+from saga.messages.json_text import Json, to_text
+from saga.messages.reply import (
+    CompletedReply,
+    FailedReply,
+    InvalidReply,
+    ProgressReply,
+    Reply,
+    parse_reply,
+)
+from saga.messages.start import InvalidStart, StartCommand, id_for_key, id_for_message, parse_start
+from saga.messages.strict_json import MalformedJson, UnstorableJson, decode
+from saga.messages.wake import parse_wake
+from saga.ports.bus import Delivery
+from saga.process.inputs import (
+    FailureReceived,
+    ProgressReceived,
+    ReplyReceived,
+    SuccessReceived,
+    WokenUp,
+)
+from saga.process.status import Direction
+
+SCHEMA = 1
+# A reply above the door's limit is still read this far, to close its attempt; beyond, it is only parked.
+_LENIENT_BYTES_MAX = 8 * 1024 * 1024
+_NO_ENCODING = frozenset({None, "", "identity", "utf-8"})
+
+
+class Rejected(Exception):  # noqa: N818 - what happened to the message
+    """Say why a message can never be processed: the reason is a stable word, the detail a sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedStart:
+    """A start command under the id that its process has or gets."""
+
+    process_id: str
+    command: StartCommand
+    principal: str
+    traceparent: str | None
+    body: str
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate: the process itself."""
+        return f"start:{self.process_id}"
+
+    kind = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedReply:
+    """A reply to a command; `unusable` says why its output can't be kept, where that is so."""
+
+    process_id: str
+    command_id: str
+    word: str
+    received: ReplyReceived
+    body: str
+    unusable: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate: the command and the kind of answer."""
+        return f"{self.command_id}:{self.word}"
+
+    kind = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedWake:
+    """A timer that went off."""
+
+    process_id: str
+    identity: str
+    received: WokenUp
+    body: str
+
+    kind = "wake"
+
+
+Admitted: TypeAlias = AdmittedStart | AdmittedReply | AdmittedWake
+
+
+def admit(delivery: Delivery, *, new_process_id: Callable[[], str]) -> Admitted:
+    """Read a message of the coordinators' queue. Raises Rejected."""
+    if delivery.content_encoding not in _NO_ENCODING:
+        raise Rejected("encoded", "the body has a content encoding; send it plain")
+    schema = delivery.headers.get("x-saga-schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise Rejected(
+            "newer-schema", f"x-saga-schema {schema} is newer than {SCHEMA}; upgrade, then requeue"
+        )
+    family, _, word = delivery.routing_key.rpartition(".")
+    if family == "process":
+        return _process_message(delivery, word, new_process_id)
+    return _reply(delivery, word)
+
+
+def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[], str]) -> Admitted:
+    body = _strict(delivery.body)
+    if word == "start":
+        return _start(delivery, body, new_process_id)
+    if word == "wake":
+        try:
+            wake = parse_wake(body)
+        except ValueError as error:
+            raise Rejected("invalid-wake", str(error)) from None
+        received = WokenUp(wake.version, wake.due_at)
+        return AdmittedWake(wake.process_id, wake.identity, received, _text(delivery.body))
+    raise Rejected("unknown-command", f"process.{word[:40]} is no command that this version knows")
+
+
+def _start(delivery: Delivery, body: Json, new_process_id: Callable[[], str]) -> AdmittedStart:
+    try:
+        command = parse_start(body)
+    except InvalidStart as error:
+        raise Rejected("invalid-start", str(error)) from None
+    app_id = delivery.app_id or ""
+    if command.process_id is not None:
+        process_id = command.process_id
+    elif command.idempotency_key is not None:
+        process_id = id_for_key(app_id, command.idempotency_key)
+    elif delivery.message_id:
+        process_id = id_for_message(app_id, delivery.message_id)
+    else:
+        process_id = new_process_id()
+    traceparent = delivery.headers.get("traceparent")
+    return AdmittedStart(
+        process_id,
+        command,
+        app_id,
+        traceparent if isinstance(traceparent, str) else None,
+        _text(delivery.body),
+    )
+
+
+def _reply(delivery: Delivery, word: str) -> AdmittedReply:
+    try:
+        reply = parse_reply(word, _strict(delivery.body))
+    except InvalidReply as error:
+        raise Rejected("invalid-reply", str(error)) from None
+    except Rejected as rejected:
+        return _unusable(delivery, word, rejected)
+    ref = _command_ref(reply.command_id)
+    return AdmittedReply(ref.process_id, reply.command_id, word, _received(ref, reply), _text(delivery.body))
+
+
+def _unusable(delivery: Delivery, word: str, rejected: Rejected) -> AdmittedReply:
+    """Close the attempt of a reply whose output can't be kept, if the reply says whose it is."""
+    command_id = _readable_command_id(delivery.body)
+    if word != "completed" or command_id is None:
+        raise rejected
+    ref = _command_ref(command_id)
+    error = to_text({"code": "unusable_output", "message": rejected.detail})
+    received = FailureReceived(
+        Direction(ref.kind), ref.step, ref.attempt, "unusable_output", error, effect_unknown=True
+    )
+    body = to_text({"command_id": command_id, "unusable": rejected.detail})
+    return AdmittedReply(ref.process_id, command_id, word, received, body, unusable=rejected.detail)
+
+
+def _readable_command_id(body: bytes) -> str | None:
+    if len(body) > _LENIENT_BYTES_MAX:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    command_id = value.get("command_id") if isinstance(value, dict) else None
+    return command_id if isinstance(command_id, str) else None
+
+
+def _received(ref: CommandRef, reply: Reply) -> ReplyReceived:
+    direction = Direction(ref.kind)
+    match reply:
+        case CompletedReply():
+            return SuccessReceived(direction, ref.step, ref.attempt, reply.output)
+        case FailedReply():
+            return FailureReceived(
+                direction, ref.step, ref.attempt, reply.code, reply.error,
+                reply.retryable, reply.retry_after_ms, reply.effect_unknown,
+            )  # fmt: skip
+        case ProgressReply():
+            return ProgressReceived(direction, ref.step, ref.attempt, reply.percent, reply.message)
+
+
+def _command_ref(command_id: str) -> CommandRef:
+    ref = parse_command_id(command_id)
+    if ref is None:
+        raise Rejected("unknown-command", "command_id is none that was ever sent")
+    return ref
+
+
+def _strict(body: bytes) -> Json:
+    try:
+        return decode(body)
+    except MalformedJson as error:
+        raise Rejected("malformed-json", str(error)) from None
+    except UnstorableJson as error:
+        raise Rejected("unstorable", str(error)) from None
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8")  # decoded strictly before

@@ -1,0 +1,64 @@
+"""A coordinator: the worker and the timekeeper around one handler, from start to a graceful end."""
+
+import asyncio
+
+from saga.coordinator.handler import Handler, Parts
+from saga.coordinator.loader import Loader
+from saga.coordinator.projector import Projector
+from saga.coordinator.publisher import Publisher
+from saga.coordinator.timekeeper import Timekeeper
+from saga.coordinator.worker import Worker
+from saga.definition.catalog import Catalog
+from saga.ports.bus import MessageBus
+from saga.ports.clock import Clock, Ids
+from saga.ports.event_log import EventLog
+from saga.ports.observer import Observer
+from saga.ports.projections import ProjectionStore
+
+
+class Coordinator:
+    """Drive processes. Any number of coordinators share one queue; any of them may take any process."""
+
+    def __init__(  # noqa: PLR0913 - the ports, each by its name
+        self,
+        *,
+        log: EventLog,
+        projections: ProjectionStore,
+        catalog: Catalog,
+        bus: MessageBus,
+        clock: Clock,
+        ids: Ids,
+        observer: Observer,
+        name: str,
+        prefetch: int,
+    ) -> None:
+        timekeeper = Timekeeper(bus, projections, clock, observer)
+        parts = Parts(
+            log=log,
+            loader=Loader(log, projections, catalog),
+            catalog=catalog,
+            publisher=Publisher(bus, observer),
+            projector=Projector(projections, observer),
+            timekeeper=timekeeper,
+            clock=clock,
+            ids=ids,
+            observer=observer,
+            name=name,
+        )
+        self._timekeeper = timekeeper
+        self._worker = Worker(
+            bus, Handler(parts), catalog, observer, new_process_id=ids.process_id, prefetch=prefetch
+        )
+
+    async def run(self, stopping: asyncio.Event, *, grace_s: float) -> None:
+        """Work until `stopping` is set; then take no more, finish what is in hand within the grace, and return.
+
+        What is not finished by then stays unacknowledged: another coordinator gets it.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            timers = tasks.create_task(self._timekeeper.run())
+            worker = tasks.create_task(self._worker.run())
+            await stopping.wait()
+            timers.cancel()
+            worker.cancel()
+        await self._worker.drain(within_s=grace_s)

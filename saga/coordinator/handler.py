@@ -1,0 +1,193 @@
+"""The heart: one message in, its transition in the log, its commands on their way, then the acknowledgement.
+
+The unacknowledged message is the outbox. A crash at any point leads to its redelivery; whoever takes it then
+finds it in the log, publishes what is still outstanding of its transition, the stored bytes with the same
+ids, and acknowledges. The tests kill the process at each of these points:
+received, decided, append_sent, appended, published, confirmed, projected, acked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from saga.coordinator.admission import Admitted, AdmittedReply, AdmittedStart, Rejected
+from saga.coordinator.known_states import KnownStates
+from saga.coordinator.loader import Loaded, Loader
+from saga.coordinator.outgoing import life_messages
+from saga.coordinator.patience import patiently
+from saga.coordinator.projector import Projector
+from saga.coordinator.publisher import Publisher
+from saga.coordinator.rulings import Ruling, Standing, rule, rule_on_new
+from saga.coordinator.timekeeper import Timekeeper
+from saga.coordinator.turns import Turns
+from saga.definition.catalog import Catalog
+from saga.definition.graph import StepGraph
+from saga.errors import VersionConflict
+from saga.ports.bus import Delivery, OutgoingMessage
+from saga.ports.clock import Clock, Ids
+from saga.ports.event_log import EventLog
+from saga.ports.observer import Observer
+from saga.process.effects import effects, outstanding
+from saga.process.inputs import ProgressReceived
+from saga.process.state import ProcessState
+from saga.process.timers import next_wake
+from saga.process.transition import Cause, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Hold what the handler works with; the composition root fills it."""
+
+    log: EventLog
+    loader: Loader
+    catalog: Catalog
+    publisher: Publisher
+    projector: Projector
+    timekeeper: Timekeeper
+    clock: Clock
+    ids: Ids
+    observer: Observer
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Hold where a message left its process, and what is still to be told of it before the acknowledgement."""
+
+    graph: StepGraph
+    state: ProcessState
+    life: Sequence[OutgoingMessage] = ()
+    parked: str | None = None
+
+
+class Handler:
+    """Bring one admitted message to its end; messages of one process take turns."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._turns = Turns()
+        self._states = KnownStates()
+
+    async def handle(self, message: Admitted, delivery: Delivery) -> Settled | None:
+        """Return when all that the message causes is durable and sent; the caller acknowledges.
+
+        None means that there is no such process. Raises Rejected for the dead letters, UnreadableLog and
+        UnknownDefinition for a process that can't go on, and GaveUp where the trouble lasted too long.
+        """
+        parts = self._parts
+        async with self._turns.of(message.process_id):
+            settled = await self._settle(message, delivery)
+        if settled is None:
+            return None
+        # No command waits for these two: they only hold up the acknowledgement.
+        await parts.publisher.all(settled.life)
+        await parts.projector.save(settled.graph, settled.state)
+        parts.observer.reached("projected")
+        return settled
+
+    async def _settle(self, message: Admitted, delivery: Delivery) -> Settled | None:
+        standing = await self._cached(message) or await self._fresh(message)
+        while True:
+            now = await patiently(self._now, self._parts.observer)
+            try:
+                ruling = self._rule(message, standing, now)
+            except Rejected:
+                if standing is None or standing.is_fresh:
+                    raise
+                standing = await self._fresh(message)
+                continue
+            if ruling is None:
+                return None
+            if not ruling.events:
+                if standing is not None and not standing.is_fresh and not _is_progress(message):
+                    # On a stale state a reply looks like a duplicate, and would be lost.
+                    standing = await self._fresh(message)
+                    continue
+                return await self._repeat(message, ruling)
+            try:
+                return await self._carry_out(message, delivery, ruling, now)
+            except VersionConflict:
+                self._parts.observer.counted("conflict")
+                self._states.forget(message.process_id)
+                standing = await self._fresh(message)
+
+    def _rule(self, message: Admitted, standing: Standing | None, now: int) -> Ruling | None:
+        if standing is not None:
+            return rule(message, standing, now)
+        if not isinstance(message, AdmittedStart):
+            return None
+        return rule_on_new(message, self._parts.catalog.current(message.command.process_type), now)
+
+    async def _carry_out(self, message: Admitted, delivery: Delivery, ruling: Ruling, now: int) -> Settled:
+        parts, state = self._parts, ruling.state
+        parts.observer.reached("decided")
+        transition = Transition(
+            process_id=message.process_id,
+            first=state.version - len(ruling.events) + 1,
+            events=ruling.events,
+            commands=effects(ruling.graph, state, ruling.events),
+            cause=Cause(message.identity, message.kind, message.body, delivery.tag),
+            at=max(now, state.updated_at),
+            by=parts.name,
+            mark=parts.ids.mark(),
+        )
+        parts.observer.reached("append_sent")
+        await patiently(lambda: parts.log.append(transition), parts.observer)
+        parts.observer.reached("appended")
+        self._states.keep(state)
+        parts.timekeeper.set(state.process_id, state.version, next_wake(ruling.graph, state))
+        await parts.publisher.commands(state, transition.commands, at=transition.at)
+        return Settled(ruling.graph, state, tuple(life_messages(state, transition)), ruling.parked)
+
+    async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
+        """Publish again what a message caused that is in the log already: its first acknowledgement was lost."""
+        parts, state = self._parts, ruling.state
+        if _is_progress(message):
+            return Settled(ruling.graph, state)
+        log = await patiently(lambda: parts.log.read(message.process_id), parts.observer)
+        for transition in log:
+            if transition.cause.identity == message.identity:
+                parts.observer.counted("duplicate")
+                commands = outstanding(state, transition.commands)
+                await parts.publisher.commands(state, commands, at=transition.at)
+                return Settled(ruling.graph, state, tuple(life_messages(state, transition)))
+        return Settled(ruling.graph, state)
+
+    async def _cached(self, message: Admitted) -> Standing | None:
+        state = self._states.get(message.process_id)
+        if state is None:
+            return None
+        known = await patiently(lambda: self._parts.catalog.get(state.definition_hash), self._parts.observer)
+        return Standing(state, known.graph, is_fresh=False)
+
+    async def _fresh(self, message: Admitted) -> Standing | None:
+        """Read the process from the log, and first finish what its last writer may have left undone."""
+        parts = self._parts
+        loaded = await patiently(lambda: parts.loader.load(message.process_id), parts.observer)
+        if loaded is None:
+            return None
+        if loaded.tail:
+            await self._finish(loaded, message)
+        self._states.keep(loaded.state)
+        return Standing(loaded.state, loaded.graph, is_fresh=True)
+
+    async def _finish(self, loaded: Loaded, message: Admitted) -> None:
+        parts, state = self._parts, loaded.state
+        answered = message.command_id if isinstance(message, AdmittedReply) else None
+        for transition in loaded.tail:
+            # The command that this very message answers was published, or there would be no answer.
+            commands = [
+                command
+                for command in outstanding(state, transition.commands)
+                if command.command_id != answered or _is_progress(message)
+            ]
+            await parts.publisher.commands(state, commands, at=transition.at)
+            await parts.publisher.all(life_messages(state, transition))
+        await parts.projector.save(loaded.graph, state)
+        parts.timekeeper.set(state.process_id, state.version, next_wake(loaded.graph, state))
+
+    async def _now(self) -> int:
+        return self._parts.clock.now()
+
+
+def _is_progress(message: Admitted) -> bool:
+    return isinstance(message, AdmittedReply) and isinstance(message.received, ProgressReceived)

@@ -1,0 +1,135 @@
+"""What the coordinator publishes: step commands, the processes' life, wakes, and starts."""
+
+import hashlib
+from collections.abc import Iterator
+
+from saga.messages.command import Command
+from saga.messages.json_text import JsonObject, to_text
+from saga.messages.start import StartCommand
+from saga.messages.timestamps import rfc3339
+from saga.messages.wake import WakeCommand
+from saga.ports.bus import Exchange, OutgoingMessage
+from saga.process import events as ev
+from saga.process.state import ProcessState
+from saga.process.transition import Transition
+from saga.views.entries import actor_of, log_entry
+
+_LIFE_WORDS = {
+    ev.Started: "started",
+    ev.TurnedBack: "compensating",
+    ev.Suspended: "suspended",
+    ev.Resumed: "resumed",
+    ev.Completed: "completed",
+    ev.Compensated: "compensated",
+}
+
+
+def command_message(state: ProcessState, command: Command, *, at: int) -> OutgoingMessage:
+    """Wrap a stored command; its body is sent as it is stored."""
+    return OutgoingMessage(
+        exchange=Exchange.COMMANDS,
+        routing_key=command.routing_key,
+        body=command.body.encode(),
+        message_id=command.command_id,
+        correlation_id=state.process_id,
+        kind="step.command",
+        timestamp=at,
+        headers={"traceparent": traceparent(state, command.command_id)},
+        mandatory=True,
+    )
+
+
+def life_messages(state: ProcessState, transition: Transition) -> Iterator[OutgoingMessage]:
+    """Tell of each change of a process's standing in a transition, in order."""
+    for offset, event in enumerate(transition.events):
+        word = _LIFE_WORDS.get(type(event))
+        if word is not None:
+            yield _life_message(state, transition, event, word, transition.first + offset)
+
+
+def _life_message(
+    state: ProcessState, transition: Transition, event: ev.Event, word: str, number: int
+) -> OutgoingMessage:
+    kind = f"process.{state.process_type}.{word}"
+    message_id = f"{state.process_id}:{number}"
+    entry = log_entry(event, number=number, at=transition.at, actor=actor_of(transition))
+    return OutgoingMessage(
+        exchange=Exchange.EVENTS,
+        routing_key=kind,
+        body=to_text({**entry, "process_id": state.process_id}).encode(),
+        message_id=message_id,
+        correlation_id=state.process_id,
+        kind=kind,
+        timestamp=transition.at,
+        headers={
+            "traceparent": traceparent(state, message_id),
+            "cloudEvents:specversion": "1.0",
+            "cloudEvents:id": message_id,
+            "cloudEvents:source": f"/process/{state.process_id}",
+            "cloudEvents:type": kind,
+            "cloudEvents:time": rfc3339(transition.at),
+        },
+    )
+
+
+def wake_message(wake: WakeCommand, *, at: int) -> OutgoingMessage:
+    """Send a timer that went off to whichever coordinator takes it."""
+    return OutgoingMessage(
+        exchange=Exchange.COMMANDS,
+        routing_key="process.wake",
+        body=wake.to_body().encode(),
+        message_id=wake.identity,
+        correlation_id=wake.process_id,
+        kind="process.wake",
+        timestamp=at,
+        headers={"traceparent": _traceparent(_trace_id(wake.process_id), wake.identity)},
+    )
+
+
+def start_message(command: StartCommand, state: ProcessState, *, at: int) -> OutgoingMessage:
+    """Send an accepted start to whichever coordinator takes it."""
+    identity = f"start:{state.process_id}"
+    return OutgoingMessage(
+        exchange=Exchange.COMMANDS,
+        routing_key="process.start",
+        body=command.to_body(state.process_id).encode(),
+        message_id=identity,
+        correlation_id=state.process_id,
+        kind="process.start",
+        timestamp=at,
+        headers={"traceparent": traceparent(state, identity)},
+    )
+
+
+def unroutable_message(state: ProcessState, command: Command, *, at: int) -> OutgoingMessage:
+    """Answer, in the participant's place, a command that no queue took: one more reply, on the same road."""
+    error: JsonObject = {
+        "code": "unroutable",
+        "message": f"no queue takes messages with the routing key {command.routing_key}",
+        "retryable": True,
+    }
+    return OutgoingMessage(
+        exchange=Exchange.EVENTS,
+        routing_key="step.failed",
+        body=to_text({"command_id": command.command_id, "error": error}).encode(),
+        message_id=f"{command.command_id}.unroutable",
+        correlation_id=state.process_id,
+        kind="step.failed",
+        timestamp=at,
+        headers={"traceparent": traceparent(state, command.command_id)},
+    )
+
+
+def traceparent(state: ProcessState, span_of: str) -> str:
+    """Give the W3C trace context: the caller's trace where the start brought one; span ids are derived."""
+    given = (state.traceparent or "").split("-")
+    is_given = len(given) == 4 and len(given[1]) == 32 and given[1] != "0" * 32  # noqa: PLR2004 - the standard's form
+    return _traceparent(given[1] if is_given else _trace_id(state.process_id), span_of)
+
+
+def _traceparent(trace_id: str, span_of: str) -> str:
+    return f"00-{trace_id}-{hashlib.blake2b(span_of.encode(), digest_size=8).hexdigest()}-01"
+
+
+def _trace_id(process_id: str) -> str:
+    return hashlib.blake2b(process_id.encode(), digest_size=16).hexdigest()

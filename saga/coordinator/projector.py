@@ -1,0 +1,92 @@
+"""Keep the projections up to date: at most one write per process under way, the newest waiting version wins."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from saga.coordinator.patience import patiently
+from saga.definition.graph import StepGraph
+from saga.ports.observer import Observer
+from saga.ports.projections import Projection, ProjectionStore
+from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot
+from saga.process.state import ProcessState
+from saga.process.status import ProcessStatus
+from saga.process.timers import next_wake
+
+
+def project(graph: StepGraph, state: ProcessState) -> Projection:
+    """Write a state as queries see it."""
+    wake = next_wake(graph, state)
+    return Projection(
+        process_id=state.process_id,
+        process_type=state.process_type,
+        definition_hash=state.definition_hash,
+        status=str(state.status),
+        version=state.version,
+        state=to_snapshot(state),
+        state_format=SNAPSHOT_FORMAT,
+        labels=state.labels,
+        attention=state.attention or state.status is ProcessStatus.SUSPENDED,
+        wake_at=wake.at if wake else None,
+        wake_for=str(wake.reason) if wake else None,
+        started_at=state.accepted_at,
+        updated_at=state.updated_at,
+        ended_at=state.ended_at,
+    )
+
+
+@dataclass(slots=True)
+class _Writing:
+    """One process's write under way, and the newer version that waits for it."""
+
+    waiting: tuple[StepGraph, ProcessState] | None = None
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Projector:
+    """Save projections; the messages behind a version that is overtaken return together with the newer one."""
+
+    def __init__(self, store: ProjectionStore, observer: Observer) -> None:
+        self._store = store
+        self._observer = observer
+        self._writing: dict[str, _Writing] = {}
+
+    async def save(self, graph: StepGraph, state: ProcessState) -> None:
+        """Return when this version, or a later one, is stored durably."""
+        writing = self._writing.get(state.process_id)
+        if writing is not None:
+            if writing.waiting is None or writing.waiting[1].version < state.version:
+                writing.waiting = (graph, state)
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            writing.waiters.append(done)
+            await done
+            return
+        self._writing[state.process_id] = writing = _Writing()
+        try:
+            await self._write(graph, state)
+        finally:
+            self._hand_over(state.process_id, writing)
+
+    async def _write(self, graph: StepGraph, state: ProcessState) -> None:
+        projection = project(graph, state)
+        await patiently(lambda: self._store.save(projection), self._observer)
+
+    def _hand_over(self, process_id: str, writing: _Writing) -> None:
+        """Start the write that waits, on behalf of all who wait for it."""
+        del self._writing[process_id]
+        if writing.waiting is None:
+            return
+        follow_up = asyncio.ensure_future(self.save(*writing.waiting))
+        follow_up.add_done_callback(lambda done: _settle(writing.waiters, done))
+
+
+def _settle(waiters: list[asyncio.Future[None]], done: "asyncio.Future[None]") -> None:
+    error = None if done.cancelled() else done.exception()
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if done.cancelled():
+            waiter.cancel()
+        elif error is not None:
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(None)

@@ -1,0 +1,125 @@
+"""From an admitted message and the state it meets to a ruling: events, nothing, or the dead letters. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from saga.coordinator.admission import Admitted, AdmittedReply, AdmittedStart, AdmittedWake, Rejected
+from saga.definition.catalog import KnownDefinition
+from saga.definition.graph import StepGraph
+from saga.messages.json_text import to_text
+from saga.messages.start import StartCommand
+from saga.process.advance import UNDECIDABLE
+from saga.process.decide import accept, decide, knows
+from saga.process.events import Event, Suspended
+from saga.process.evolve import evolve
+from saga.process.inputs import (
+    FailureReceived,
+    Input,
+    ReplyReceived,
+    StartRequested,
+    SuccessReceived,
+)
+from saga.process.limits import PROCESS_BYTES_MAX
+from saga.process.state import ProcessState
+from saga.process.status import ProcessStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Hold what a ruling is made on; only a fresh one, just read from the log, may rule that nothing changes."""
+
+    state: ProcessState
+    graph: StepGraph
+    is_fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Hold what a message causes; `parked` says why a copy of it also goes to the dead letters."""
+
+    graph: StepGraph
+    state: ProcessState
+    events: tuple[Event, ...]
+    parked: str | None = None
+
+
+def rule(message: Admitted, standing: Standing, now: int) -> Ruling:
+    """Rule on a message for a process that exists. Raises Rejected, which is final on a fresh standing only."""
+    state, graph = standing.state, standing.graph
+    match message:
+        case AdmittedStart():
+            if message.command.request_hash != state.request_hash:
+                raise Rejected("conflicting-start", "this process id belongs to another request")
+            request = start_request(message.command, state.definition_hash, message.principal, None)
+            return _decided(graph, state, request, now)
+        case AdmittedReply():
+            return _rule_on_reply(message, graph, state, now)
+        case AdmittedWake():
+            return _decided(graph, state, message.received, now)
+        case _:
+            assert_never(message)
+
+
+def rule_on_new(message: AdmittedStart, known: KnownDefinition | None, now: int) -> Ruling:
+    """Rule on a start command that nobody accepted before: it is accepted and begun at once. Raises Rejected."""
+    if known is None:
+        raise Rejected(
+            "unknown-process-type", f"no definition of {message.command.process_type[:80]!r} is loaded"
+        )
+    problems = known.problems_with(message.command.parameters)
+    if problems:
+        sentences = "; ".join(f"{pointer or '/'} {sentence}" for pointer, sentence in problems)
+        raise Rejected("invalid-parameters", sentences)
+    request = start_request(message.command, known.hash, message.principal, message.traceparent)
+    accepted = accept(request)
+    state = evolve(None, accepted, at=now, process_id=message.process_id)
+    begun = _decided(known.graph, state, request, now)
+    return replace(begun, events=(accepted, *begun.events))
+
+
+def start_request(
+    command: StartCommand, definition_hash: str, principal: str, traceparent: str | None
+) -> StartRequested:
+    """Turn a start command into what the core decides on."""
+    return StartRequested(
+        process_type=command.process_type,
+        definition_hash=definition_hash,
+        parameters=to_text(command.parameters),
+        labels=command.labels,
+        request_hash=command.request_hash,
+        principal=principal,
+        callback_url=None,
+        traceparent=traceparent,
+    )
+
+
+def _rule_on_reply(message: AdmittedReply, graph: StepGraph, state: ProcessState, now: int) -> Ruling:
+    if not knows(state, message.received):
+        raise Rejected("unknown-command", "command_id is none that this process ever sent")
+    received: ReplyReceived = message.received
+    parked = message.unusable
+    if (
+        isinstance(received, SuccessReceived)
+        and state.payload_bytes + len(received.output) > PROCESS_BYTES_MAX
+    ):
+        parked = f"the outputs of this process would exceed {PROCESS_BYTES_MAX} bytes"
+        error = to_text({"code": "unusable_output", "message": parked})
+        received = FailureReceived(
+            received.direction, received.step, received.attempt, "unusable_output", error, effect_unknown=True
+        )
+    ruling = _decided(graph, state, received, now)
+    return replace(ruling, parked=parked) if ruling.events else ruling
+
+
+def _decided(graph: StepGraph, state: ProcessState, received: Input, now: int) -> Ruling:
+    try:
+        events = decide(graph, state, received, now)
+    except Exception as error:  # a defect of ours must stop this process, visibly, and never the queue
+        if state.status not in (ProcessStatus.STARTED, ProcessStatus.COMPENSATING):
+            raise Rejected("undecidable", f"{type(error).__name__} while deciding") from error
+        detail = f"{type(error).__name__} while deciding on {type(received).__name__}"
+        events = (Suspended(UNDECIDABLE, None, detail),)
+    at = max(now, state.updated_at)
+    for event in events:
+        state = evolve(state, event, at=at, process_id=state.process_id)
+    return Ruling(graph, state, events)

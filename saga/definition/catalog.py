@@ -1,0 +1,87 @@
+"""The definitions that this server knows: which is current per type, and any other by its hash."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from saga.definition.canonical import canonical_text, definition_hash, from_canonical_text
+from saga.definition.graph import StepGraph, compile_graph
+from saga.definition.model import SagaDefinition
+from saga.definition.parameters import ParameterSchema
+from saga.errors import UnknownDefinition
+from saga.messages.json_text import JsonObject
+from saga.ports.definitions import DefinitionStore, StoredDefinition
+
+
+@dataclass(frozen=True)
+class KnownDefinition:
+    """Hold a definition ready to use; equal hashes mean equal definitions."""
+
+    hash: str
+    definition: SagaDefinition
+    graph: StepGraph
+    text: str
+
+    def problems_with(self, parameters: JsonObject) -> tuple[tuple[str, str], ...]:
+        """Judge parameters by the type's schema: (JSON pointer, sentence) for each complaint."""
+        return self._schema.problems_with(parameters)
+
+    @cached_property
+    def _schema(self) -> ParameterSchema:
+        return ParameterSchema(self.definition.parameters)
+
+
+class Catalog:
+    """Know the definitions. They are few and never change under their hash, so each is read once."""
+
+    def __init__(self, store: DefinitionStore) -> None:
+        self._store = store
+        self._by_hash: dict[str, KnownDefinition] = {}
+        self._current: dict[str, KnownDefinition] = {}
+
+    async def register(self, definitions: Iterable[SagaDefinition], *, at: int) -> None:
+        """Store what is new, and make it current for its type. Raises StoreUnavailable."""
+        for definition in definitions:
+            text = canonical_text(definition)
+            await self._store.register(
+                StoredDefinition(definition_hash(text), definition.process_type, text, at)
+            )
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read which definitions are current; other servers may have registered some."""
+        self._current = {stored.process_type: self._known(stored) for stored in await self._store.current()}
+
+    def current(self, process_type: str) -> KnownDefinition | None:
+        """Give the definition that new processes of a type start with."""
+        return self._current.get(process_type)
+
+    def types(self) -> tuple[str, ...]:
+        """Name the known types in order."""
+        return tuple(sorted(self._current))
+
+    def services(self) -> frozenset[str]:
+        """Name the services that any current definition commands."""
+        return frozenset(node.service for known in self._current.values() for node in known.graph.nodes)
+
+    async def get(self, hash_: str) -> KnownDefinition:
+        """Give a definition by its hash. Raises UnknownDefinition, StoreUnavailable."""
+        known = self._by_hash.get(hash_)
+        if known is not None:
+            return known
+        stored = await self._store.get(hash_)
+        if stored is None:
+            raise UnknownDefinition(f"no definition with the hash {hash_} is stored")
+        return self._known(stored)
+
+    async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
+        """Give all stored definitions of a type, the newest first."""
+        return await self._store.versions(process_type)
+
+    def _known(self, stored: StoredDefinition) -> KnownDefinition:
+        known = self._by_hash.get(stored.hash)
+        if known is None:
+            definition = from_canonical_text(stored.text)
+            known = KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)
+            self._by_hash[stored.hash] = known
+        return known

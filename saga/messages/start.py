@@ -1,0 +1,124 @@
+"""The start command: what asks for a process, over the broker and inside the API alike."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from saga.messages.json_text import Json, JsonObject, JsonText, to_canonical_text, to_text
+
+LABELS_MAX = 32
+LABEL_KEY_MAX = 64
+LABEL_VALUE_MAX = 256
+KEY_MAX = 255
+
+# Namespaces of our own, so that a key and a message id that happen to be equal stay apart.
+_KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:idempotency-key")
+_MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:message-id")
+
+
+class InvalidStart(ValueError):  # noqa: N818 - the name of what came in
+    """Say which member of a start command is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartCommand:
+    """Hold a well-formed start; whether the type exists and the parameters suit it is judged later."""
+
+    process_type: str
+    parameters: JsonObject
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    process_id: str | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def request_hash(self) -> str:
+        """Give what two requests must share to be the same request."""
+        request: JsonObject = {
+            "process_type": self.process_type,
+            "parameters": self.parameters,
+            "labels": dict(self.labels),
+        }
+        return hashlib.sha256(to_canonical_text(request).encode()).hexdigest()
+
+    def to_body(self, process_id: str) -> JsonText:
+        """Write the command as it goes to the broker, under the id that the process has by now."""
+        return to_text(
+            {
+                "process_type": self.process_type,
+                "parameters": self.parameters,
+                "labels": dict(self.labels),
+                "process_id": process_id,
+            }
+        )
+
+
+def parse_start(body: Json) -> StartCommand:
+    """Read a start command; unknown members are ignored. Raises InvalidStart."""
+    if not isinstance(body, dict):
+        raise InvalidStart("a start command is a JSON object")
+    process_type = body.get("process_type")
+    parameters = body.get("parameters")
+    if not isinstance(process_type, str) or not process_type:
+        raise InvalidStart("process_type is missing")
+    if not isinstance(parameters, dict):
+        raise InvalidStart("parameters is missing, or is not an object")
+    if body.get("callback_url") is not None:
+        raise InvalidStart("callback_url is not supported by this version of Batuta")
+    return StartCommand(
+        process_type=process_type,
+        parameters=parameters,
+        labels=parse_labels(body.get("labels")),
+        process_id=parse_process_id(body.get("process_id")),
+        idempotency_key=parse_key(body.get("idempotency_key")),
+    )
+
+
+def parse_labels(value: Json) -> Mapping[str, str]:
+    """Read labels: an object of short strings. Raises InvalidStart."""
+    if value is None:
+        return MappingProxyType({})
+    if not isinstance(value, dict) or len(value) > LABELS_MAX:
+        raise InvalidStart(f"labels is an object of at most {LABELS_MAX} strings")
+    labels: dict[str, str] = {}
+    for key, text in value.items():
+        if not isinstance(text, str) or len(text) > LABEL_VALUE_MAX or not 0 < len(key) <= LABEL_KEY_MAX:
+            raise InvalidStart(
+                f"labels: a key has 1 to {LABEL_KEY_MAX} characters, a value is a string of at most "
+                f"{LABEL_VALUE_MAX}"
+            )
+        labels[key] = text
+    return MappingProxyType(labels)
+
+
+def parse_process_id(value: Json) -> str | None:
+    """Read a process id chosen by the caller: a UUID. Raises InvalidStart."""
+    if value is None:
+        return None
+    try:
+        # The canonical spelling only by value: braces and urn: prefixes name the same UUID.
+        return str(uuid.UUID(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise InvalidStart("process_id is not a UUID") from None
+
+
+def parse_key(value: Json) -> str | None:
+    """Read an idempotency key: 1 to 255 printable ASCII characters. Raises InvalidStart."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= KEY_MAX:
+        raise InvalidStart(f"idempotency_key is a string of 1 to {KEY_MAX} characters")
+    if not value.isascii() or not value.isprintable():
+        raise InvalidStart("idempotency_key holds characters other than printable ASCII")
+    return value
+
+
+def id_for_key(principal: str, key: str) -> str:
+    """Derive the process id of an idempotency key; each principal has a namespace of its own."""
+    return str(uuid.uuid5(_KEYS, f"{principal}\n{key}"))
+
+
+def id_for_message(app_id: str, message_id: str) -> str:
+    """Derive the process id of a start message that names neither a process id nor a key."""
+    return str(uuid.uuid5(_MESSAGES, f"{app_id}\n{message_id}"))
