@@ -140,7 +140,7 @@ class Writer(Lane):
         self._doubters: list[Callable[[], None]] = []
 
     def on_doubt(self, callback: Callable[[], None]) -> None:
-        """Call back when a batch failed as a whole, so that memory is read anew from the file."""
+        """Call back when a batch failed as a whole: memory may no longer show what the file holds."""
         self._doubters.append(callback)
 
     def _in_doubt(self) -> None:

@@ -43,7 +43,7 @@ class Switch:
         self._returned: list[Callable[[], None]] = []
         self._mending: asyncio.Task[None] | None = None
         self._closed = False
-        writer.on_doubt(self._read_anew)
+        writer.on_doubt(self._mend)
 
     def has(self, queue: str) -> bool:
         """Tell whether a queue was declared."""
@@ -212,6 +212,7 @@ class Switch:
             pause = min(pause * 2, RETRY_LAST_S)
 
     def _mend(self) -> None:
+        """Read the file anew once it takes writes again; at once would be a hot loop on a broken disk."""
         if self._mending is None and not self._closed:
             self._mending = asyncio.get_running_loop().create_task(self._wait_for_the_file())
 
