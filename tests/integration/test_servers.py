@@ -15,6 +15,7 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
 
+from tests.support.amqp_names import delete_names
 from tests.support.servers import (
     QUORUM_QUEUE_SETTLES_AFTER_S,
     MongoServer,
@@ -29,12 +30,26 @@ if TYPE_CHECKING:
 
     from pymongo.collection import Collection
 
-_A_TEST_RUN = """
-import signal
-from tests.support.servers import MongoServer
-with MongoServer() as server:
-    print(server.pid, server.folder, flush=True)
-    signal.pause()
+# A server of two processes that would run on for ten minutes, in a test run that dies at once.
+_A_TEST_RUN_THAT_DIES = """
+import os, signal
+from tests.support.servers import OwnedServer
+
+class Sleepers(OwnedServer):
+    name = "sleepers"
+    url = "sleep:"
+
+    def _launch(self):
+        self._run(["sleep", "600"])
+        self._run(["sleep", "600"])
+
+    def _is_ready(self):
+        return True
+
+server = Sleepers()
+server.start()
+print(server.folder, *(process.pid for process in server._processes), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -115,18 +130,29 @@ def test_rabbitmqctl_reports_what_it_refuses(own_rabbit: RabbitServer) -> None:
         own_rabbit.ctl("no_such_command")
 
 
-@pytest.mark.servers
-def test_servers_end_with_the_test_run() -> None:
-    """A test run that is killed leaves no server and no folder behind."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _A_TEST_RUN], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as run:
-        assert run.stdout is not None
-        pid, folder = run.stdout.readline().split()
-        assert Path(folder).exists()
-        run.send_signal(signal.SIGKILL)
-    wait_until(lambda: not _is_alive(int(pid)), what="mongod is gone")
-    wait_until(lambda: not Path(folder).exists(), what="its folder is gone")
+def test_names_of_a_test_are_deleted(amqp_url: str, amqp_prefix: str) -> None:
+    """What bears the prefix of a test is gone afterwards, and absent names do no harm."""
+    queue = f"{amqp_prefix}.step.hotel"
+    asyncio.run(_publish(amqp_url, queue, b"left behind"))
+    delete_names(amqp_url, amqp_prefix)
+    with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+        asyncio.run(_take(amqp_url, queue))
+
+
+def test_servers_end_with_a_test_run_that_was_killed() -> None:
+    """Even SIGKILL to the test run leaves none of a server's processes and no folder behind."""
+    run = subprocess.run(
+        [sys.executable, "-c", _A_TEST_RUN_THAT_DIES],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    folder, *pids = run.stdout.split()
+    assert run.returncode == -signal.SIGKILL
+    assert len(pids) == 2
+    wait_until(lambda: not any(_is_alive(int(pid)) for pid in pids), what="the processes are gone")
+    wait_until(lambda: not Path(folder).exists(), what="the folder is gone")
 
 
 def test_free_ports_are_never_those_of_outgoing_connections() -> None:

@@ -34,7 +34,7 @@ _CLEAN_UP_TIMEOUT_S = 10.0
 # at the end of the *thread* that started the server.
 _GUARD = """
 while read -r line; do groups=$line; done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
   rm -rf -- "$1" 2>/dev/null
   [ -e "$1" ] || exit 0
