@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
 _PAUSE_S = 0.02
 
 Found = TypeVar("Found")
 
 
+@overload
 async def eventually(
-    look: Callable[[], Awaitable[Found] | Found], *, within_s: float = 10.0, what: str = ""
-) -> Found:
+    look: Callable[[], Coroutine[Any, Any, Found]], *, within_s: float = ..., what: str = ...
+) -> Found: ...
+
+
+@overload
+async def eventually(look: Callable[[], Found], *, within_s: float = ..., what: str = ...) -> Found: ...
+
+
+async def eventually(look: Callable[[], object], *, within_s: float = 10.0, what: str = "") -> object:
     """Call `look` until its answer is true and return that answer; after `within_s` it fails with `what`."""
     deadline = time.monotonic() + within_s
     while True:
-        seen = look()
-        answer: Found = await seen if inspect.isawaitable(seen) else seen
+        answer = look()
+        if inspect.isawaitable(answer):
+            answer = await answer
         if answer:
             return answer
         assert time.monotonic() < deadline, f"not within {within_s} s: {what or look}; last seen: {answer!r}"
