@@ -1,0 +1,1 @@
+"""Watch the coordinator: metrics, and the named points where tests kill it."""

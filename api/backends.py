@@ -1,0 +1,83 @@
+"""Open what a server stands on: RabbitMQ and MongoDB, or one SQLite file where no setting names them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from adapters.embedded.store import EmbeddedStore
+from adapters.mongodb.store import MongoStore
+from adapters.rabbitmq.bus import RabbitBus
+from adapters.rabbitmq.participants import RabbitParticipants
+from api.settings import Settings
+from saga.ports.bus import MessageBus
+from saga.ports.clock import Clock
+from saga.ports.definitions import DefinitionStore
+from saga.ports.event_log import EventLog
+from saga.ports.observer import Observer
+from saga.ports.participants import ParticipantTransport
+from saga.ports.projections import ProjectionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Hold the ports of one server. `ping` raises where the store can't be used now."""
+
+    log: EventLog
+    projections: ProjectionStore
+    definitions: DefinitionStore
+    clock: Clock
+    bus: MessageBus
+    connect_participants: Callable[[], Awaitable[ParticipantTransport]]
+    ping: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened_backends(settings: Settings, observer: Observer) -> AsyncIterator[Backends]:
+    """Open the backends that the settings name, and close them at the end."""
+    if settings.amqp_url is None or settings.mongodb_url is None:
+        async with _embedded(settings) as backends:
+            yield backends
+    else:
+        async with _servers(
+            settings,
+            settings.amqp_url.get_secret_value(),
+            settings.mongodb_url.get_secret_value(),
+            observer,
+        ) as backends:
+            yield backends
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
+    store = await EmbeddedStore.open(settings.data)
+
+    async def connect() -> ParticipantTransport:
+        return store.participants
+
+    try:
+        yield Backends(
+            store.log, store.projections, store.definitions, store.clock, store.bus, connect, store.ping
+        )
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _servers(
+    settings: Settings, amqp_url: str, mongodb_url: str, observer: Observer
+) -> AsyncIterator[Backends]:
+    store = await MongoStore.open(mongodb_url, settings.mongodb_database)
+    try:
+        bus = await RabbitBus.open(amqp_url, prefix=settings.amqp_prefix, observer=observer)
+        try:
+
+            async def connect() -> ParticipantTransport:
+                return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
+
+            yield Backends(
+                store.log, store.projections, store.definitions, store.clock, bus, connect, store.ping
+            )
+        finally:
+            await bus.close()
+    finally:
+        await store.close()
