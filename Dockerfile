@@ -26,14 +26,14 @@ RUN groupadd --gid 10001 batuta \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin batuta \
     && install --directory --owner 10001 --group 10001 /var/lib/batuta
 COPY --from=build /app/.venv /app/.venv
-# Listening beyond loopback is refused without SAGA_API_TOKENS. The folder holds the embedded default's file.
+# Listening beyond loopback is refused without SAGA_API_TOKENS. Mount a volume on the folder
+# of the embedded default to keep its processes, and to run with a read-only root.
 ENV PATH="/app/.venv/bin:${PATH}" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SAGA_DATA=/var/lib/batuta \
     SAGA_HTTP_HOST=0.0.0.0
 WORKDIR /var/lib/batuta
-VOLUME /var/lib/batuta
 USER 10001:10001
 EXPOSE 8003
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
