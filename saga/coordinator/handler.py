@@ -125,7 +125,7 @@ class Handler:
             first=state.version - len(ruling.events) + 1,
             events=ruling.events,
             commands=effects(ruling.graph, state, ruling.events),
-            cause=Cause(message.identity, message.kind, message.body, delivery.tag),
+            cause=Cause(message.identity, message.kind, message.body, _taken_off(delivery, ruling)),
             at=max(now, state.updated_at),
             by=parts.name,
             mark=parts.ids.mark(),
@@ -187,6 +187,11 @@ class Handler:
 
     async def _now(self) -> int:
         return self._parts.clock.now()
+
+
+def _taken_off(delivery: Delivery, ruling: Ruling) -> str | None:
+    """Name the delivery that the append may take off its queue: none of which a copy is still to be parked."""
+    return None if ruling.parked else delivery.tag
 
 
 def _is_progress(message: Admitted) -> bool:

@@ -1,0 +1,181 @@
+"""Drive the pure machine as a story: given a saga, when replies arrive, expect commands and an end.
+
+Every step is checked beside what the test says: the log folds to the same state, the snapshot reads back, and
+each message delivered a second time changes nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from saga.definition.graph import StepGraph, compile_graph
+from saga.definition.model import SagaDefinition
+from saga.definition.sources import parse_definition
+from saga.messages.command import Command
+from saga.messages.json_text import Json, JsonText, to_text
+from saga.process import inputs
+from saga.process.codec import decode_transition, encode_transition, event_name
+from saga.process.decide import accept, decide
+from saga.process.effects import effects
+from saga.process.events import Event
+from saga.process.evolve import evolve, fold
+from saga.process.snapshot import from_snapshot, to_snapshot
+from saga.process.state import ProcessState
+from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.timers import next_wake
+from saga.process.transition import Cause, Transition
+
+PROCESS_ID = "p1"
+START = 1_000_000
+
+
+@dataclass
+class Scenario:
+    """One process on the pure machine, with a clock that only the test moves."""
+
+    graph: StepGraph
+    now: int = START
+    log: list[Transition] = field(default_factory=list)
+    sent: list[Command] = field(default_factory=list)
+    _state: ProcessState | None = None
+    _seen: int = 0
+
+    @classmethod
+    def of(cls, steps: str, *, parameters: Json = None, head: str = "") -> "Scenario":
+        """Accept a process of a saga that is given by its steps in YAML."""
+        return cls.of_definition(parse_definition(saga_text(steps, head=head), source="test"), parameters)
+
+    @classmethod
+    def of_definition(cls, definition: SagaDefinition, parameters: Json = None) -> "Scenario":
+        """Accept a process of a saga."""
+        scenario = cls(compile_graph(definition))
+        scenario._request = inputs.StartRequested(
+            definition.process_type, "hash", to_text(parameters or {}), {}, "request", "", None, None
+        )
+        scenario._record((accept(scenario._request),), "accept")
+        return scenario
+
+    _request: inputs.StartRequested = field(init=False)
+
+    @property
+    def state(self) -> ProcessState:
+        """Give the state now."""
+        assert self._state is not None
+        return self._state
+
+    @property
+    def status(self) -> ProcessStatus:
+        """Give the status of the process now."""
+        return self.state.status
+
+    @property
+    def events(self) -> list[str]:
+        """Name all events so far."""
+        return [event_name(event) for transition in self.log for event in transition.events]
+
+    def action(self, step: str) -> EffortStatus:
+        """Give where a step stands."""
+        return self.state.step(step).action.status
+
+    def undo(self, step: str) -> EffortStatus | None:
+        """Give where the undo of a step stands."""
+        undo = self.state.step(step).undo
+        return None if undo is None else undo.status
+
+    def starts(self) -> "Scenario":
+        """Deliver the start message."""
+        return self.receives(self._request)
+
+    def completes(self, step: str, output: Json = None, *, attempt: int | None = None) -> "Scenario":
+        """Answer a step's command by success; the latest attempt unless another is named."""
+        return self._succeeds(Direction.ACTION, step, output, attempt)
+
+    def undoes(self, step: str, output: Json = None, *, attempt: int | None = None) -> "Scenario":
+        """Answer an undo by success."""
+        return self._succeeds(Direction.COMPENSATION, step, output, attempt)
+
+    def fails(self, step: str, code: str = "broken", *, attempt: int | None = None, **more: object) -> "Scenario":
+        """Answer a step's command by failure; retryable unless said otherwise."""
+        return self._fails(Direction.ACTION, step, code, attempt, more)
+
+    def fails_for_good(self, step: str) -> "Scenario":
+        """Answer a step's command by a failure that is not worth another try."""
+        return self._fails(Direction.ACTION, step, "refused", None, {"retryable": False})
+
+    def fails_to_undo(self, step: str, **more: object) -> "Scenario":
+        """Answer an undo by failure."""
+        return self._fails(Direction.COMPENSATION, step, "broken", None, more)
+
+    def reports_progress(self, step: str, percent: float | None = None) -> "Scenario":
+        """Say that a step is still at work."""
+        attempt = self._latest(Direction.ACTION, step)
+        return self.receives(inputs.ProgressReceived(Direction.ACTION, step, attempt, percent, None))
+
+    def waits(self, milliseconds: int) -> "Scenario":
+        """Let time pass without anything happening."""
+        self.now += milliseconds
+        return self
+
+    def next_timer_fires(self) -> "Scenario":
+        """Move time to the earliest timer and fire it."""
+        wake = next_wake(self.graph, self.state)
+        assert wake is not None, "no timer is set"
+        self.now = max(self.now, wake.at)
+        return self.receives(inputs.WokenUp(self.state.version, wake.at))
+
+    def receives(self, message: inputs.Input) -> "Scenario":
+        """Deliver a message, then deliver it again, which must change nothing."""
+        self._record(decide(self.graph, self.state, message, self.now), type(message).__name__)
+        assert decide(self.graph, self.state, message, self.now) == (), f"{message} is no duplicate"
+        return self
+
+    def expect_commands(self, *expected: str) -> "Scenario":
+        """Check the commands sent since the last look, in any order: `step.a1`, `step.c2`."""
+        fresh = [command.command_id.removeprefix(f"{PROCESS_ID}.") for command in self.sent[self._seen :]]
+        self._seen = len(self.sent)
+        assert sorted(fresh) == sorted(expected)
+        return self
+
+    def expect_status(self, expected: str) -> "Scenario":
+        """Check the status of the process."""
+        assert str(self.status) == expected
+        return self
+
+    def _succeeds(self, direction: Direction, step: str, output: Json, attempt: int | None) -> "Scenario":
+        number = attempt or self._latest(direction, step)
+        return self.receives(inputs.SuccessReceived(direction, step, number, to_text(output)))
+
+    def _fails(
+        self, direction: Direction, step: str, code: str, attempt: int | None, more: dict[str, object]
+    ) -> "Scenario":
+        number = attempt or self._latest(direction, step)
+        error = JsonText(f'{{"code":"{code}"}}')
+        return self.receives(
+            inputs.FailureReceived(direction, step, number, code, error, **more)  # type: ignore[arg-type]  # words of a test
+        )
+
+    def _latest(self, direction: Direction, step: str) -> int:
+        effort = self.state.effort(direction, step)
+        assert effort is not None
+        assert effort.attempts, f"{step} was never sent"
+        return len(effort.attempts)
+
+    def _record(self, events: tuple[Event, ...], cause: str) -> None:
+        if not events:
+            return
+        first = 1 if self._state is None else self._state.version + 1
+        at = self.now if self._state is None else max(self.now, self._state.updated_at)
+        for event in events:
+            self._state = evolve(self._state, event, at=at, process_id=PROCESS_ID)
+        commands = effects(self.graph, self.state, events)
+        transition = Transition(
+            PROCESS_ID, first, events, commands, Cause(cause, cause, "{}"), at, "test", str(first)
+        )
+        assert decode_transition(encode_transition(transition)) == transition
+        self.log.append(transition)
+        self.sent.extend(commands)
+        assert fold(self.log) == self.state
+        assert from_snapshot(to_snapshot(self.state)) == self.state
+
+
+def saga_text(steps: str, *, head: str = "") -> str:
+    """Write a whole definition around steps in YAML."""
+    return f"process_type: test_saga\nretry: {{attempts: 3, backoff: 1, jitter: 0}}\n{head}\nsteps:\n{steps}"

@@ -1,0 +1,1 @@
+"""Tests without I/O; the folders mirror those of the code."""
