@@ -23,6 +23,8 @@ _HEADER_NAME_BYTES_MAX = 128
 _DETAIL_LENGTH_MAX = 1000
 # RabbitMQ routes by CC and BCC and refuses those of a wrong type.
 _HEADERS_WITH_MEANING = frozenset({"CC", "BCC"})
+# The broker's own count of deliveries from the queue that the message now leaves.
+_DELIVERY_COUNT = "x-delivery-count"
 
 
 def outgoing_properties(message: OutgoingMessage) -> Basic.Properties:
@@ -107,6 +109,8 @@ def _copied(headers: Mapping[str, object]) -> FieldTable:
     size = 0
     left_out = 0
     for name, value in headers.items():
+        if name == _DELIVERY_COUNT:
+            continue
         written = None if name in _HEADERS_WITH_MEANING else _written(name, value)
         if written is None or size + written > _HEADERS_BYTES_MAX:
             left_out += 1

@@ -71,7 +71,7 @@ class Inbox:
         return [delivery.body for delivery in self.deliveries]
 
 
-def message(  # noqa: PLR0913 - each test says what matters to it
+def message(
     body: bytes = b"{}",
     *,
     key: str = "process.start",
