@@ -4,6 +4,7 @@ Motor is at its end of life; PyMongo's client takes over by the switch here, and
 both. What they don't share (closing, `aggregate`) stands here or isn't used.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -86,23 +87,23 @@ class Connection:
         if isinstance(self._client, AsyncMongoClient):
             await self._client.close()
         else:
-            cast("AsyncIOMotorClient[Document]", self._client).close()
+            # It says goodbye to the server and waits for the answer: a frozen one would freeze the loop.
+            await asyncio.to_thread(cast("AsyncIOMotorClient[Document]", self._client).close)
 
 
-def connect(
-    url: str, database: str, *, driver: Driver, timeout_ms: int, selection_timeout_ms: int
-) -> Connection:
+def connect(url: str, database: str, *, driver: Driver, timeout_ms: int) -> Connection:
     """Make a client; it connects by itself when it is first used. Call it inside the running loop.
 
     A write is acknowledged when a majority has it in its journal, a read sees what a majority has, on the
     primary. These stand here and not in the URL, because the protocol is wrong without them. Without
-    `timeoutMS` a frozen server would hold a call for ever.
+    `timeoutMS` a frozen server would hold a call for ever; it bounds the search for a server too: a call
+    under it looks at no other time-out.
     """
     options: dict[str, object] = {
         "appname": "batuta",
         "timeoutMS": timeout_ms,
-        "serverSelectionTimeoutMS": selection_timeout_ms,
-        "connectTimeoutMS": selection_timeout_ms,
+        "connectTimeoutMS": timeout_ms,
+        "serverSelectionTimeoutMS": timeout_ms,  # what closing obeys, while the server is away
         "tz_aware": True,
         "w": "majority",
         "journal": True,

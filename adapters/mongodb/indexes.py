@@ -1,10 +1,12 @@
 """The indexes: none of them decides anything, but without them listing and timers read every document."""
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from adapters.mongodb.client import Database
 from adapters.mongodb.failures import unavailable
 
+_BUILD_S = 3_600
 _NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
 
 _PROCESSES = (
@@ -26,6 +28,7 @@ _DEFINITIONS = (
 
 async def create_indexes(database: Database) -> None:
     """Create what is missing; what exists stays. `events` needs none but `_id`. Raises StoreUnavailable."""
-    with unavailable():
+    # The build of a new index over millions of processes takes minutes, and a time-out would undo it.
+    with unavailable(), pymongo.timeout(_BUILD_S):
         await database["processes"].create_indexes(list(_PROCESSES))
         await database["definitions"].create_indexes(list(_DEFINITIONS))

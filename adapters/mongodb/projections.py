@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -28,6 +29,7 @@ _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
 _NEWEST_FIRST = (("started_at", -1), ("_id", -1))
 _GROUPS_MAX = 10_000
+_COUNTS_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class MongoProjectionStore:
             {"$sort": by},  # makes the server read the index of these two fields and no document
             {"$group": {"_id": {"type": "$process_type", "status": "$status"}, "count": {"$sum": 1}}},
         ]
-        with unavailable():
+        with unavailable(), pymongo.timeout(_COUNTS_S):
             answer = await self._database.command(
                 {
                     "aggregate": "processes",

@@ -37,22 +37,16 @@ class MongoStore:
         database: str,
         *,
         driver: Driver = Driver.MOTOR,
-        timeout_ms: int = 5_000,
-        selection_timeout_ms: int = 1_500,
+        timeout_ms: int = 1_500,
     ) -> Self:
         """Connect, create the indexes and learn the store's time.
 
         Where the server is away the store is given all the same: its calls raise StoreUnavailable, its clock
         and `ping` say NotReady, and it goes on preparing itself until the server is back.
-        `timeout_ms` bounds each call, `selection_timeout_ms` how long a call looks for a server.
+        `timeout_ms` bounds each round trip and the search for a server; it may be short, because every write
+        here may be repeated.
         """
-        connection = connect(
-            url,
-            database,
-            driver=driver,
-            timeout_ms=timeout_ms,
-            selection_timeout_ms=selection_timeout_ms,
-        )
+        connection = connect(url, database, driver=driver, timeout_ms=timeout_ms)
         chosen = connection.database
         store = cls(
             log=MongoEventLog(chosen["events"]),

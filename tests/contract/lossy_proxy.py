@@ -22,6 +22,7 @@ class LossyProxy:
         self.port = 0
         self._server_port = server_port
         self._connections: set[asyncio.Task[None]] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -29,18 +30,26 @@ class LossyProxy:
         self._connections.add(task)
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         lost = asyncio.Event()
-        pumps = [
+        pumps = {
             asyncio.create_task(self._requests(reader, server_writer, lost)),
             asyncio.create_task(_replies(server_reader, writer, lost)),
-        ]
+        }
+        self._pumps |= pumps
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
+            self._pumps -= pumps
             for side in (writer, server_writer):
                 side.close()
             self._connections.discard(task)
+
+    async def close(self) -> None:
+        """End every connection and wait until they are gone."""
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._connections)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
@@ -71,6 +80,4 @@ async def lossy_proxy(server_port: int) -> AsyncIterator[LossyProxy]:
         yield proxy
     finally:
         server.close()
-        for task in tuple(proxy._connections):
-            task.cancel()
-        await asyncio.gather(*proxy._connections, return_exceptions=True)
+        await proxy.close()
