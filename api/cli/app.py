@@ -1,0 +1,196 @@
+"""The commands and their options. Nothing heavy is imported here: each command loads what it needs."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from api.cli.outcome import CommandError, Exit
+from api.version import VERSION
+
+if TYPE_CHECKING:
+    from api.cli.client import Client
+    from api.cli.output import Output
+
+ROLES = ("api", "coordinator")
+DEMO_ROLES = (*ROLES, "demo-participants")
+
+app = App(
+    name="saga",
+    help="Start, watch and read sagas, and run the server that carries them.",
+    version=VERSION,
+    help_format="plaintext",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Service:
+    """Which service is asked, and how its answer is printed."""
+
+    url: Annotated[str, Parameter(env_var="SAGA_URL", help="The address of the service.")] = (
+        "http://127.0.0.1:8003"
+    )
+    output: Annotated[
+        Literal["table", "json", "jsonl"], Parameter(name=["--output", "-o"], help="The form of the output.")
+    ] = "table"
+
+
+HERE = Service()
+
+Pairs = Annotated[tuple[str, ...], Parameter(negative="", help="key=value; may be given several times.")]
+Seconds = Annotated[float | None, Parameter(help="Give up after so many seconds (exit code 5).")]
+
+
+@app.command
+def serve(
+    *,
+    roles: Annotated[str, Parameter(help="What to be, separated by commas: api, coordinator.")] = ",".join(
+        ROLES
+    ),
+) -> Exit:
+    """Run the server; SAGA_… settings say on which broker and store."""
+    from api.cli import commands  # noqa: PLC0415 - loads only what runs
+
+    chosen = tuple(role.strip() for role in roles.split(",") if role.strip())
+    unknown = [role for role in chosen if role not in DEMO_ROLES]
+    if unknown or not chosen:
+        raise CommandError(Exit.USAGE, f"--roles takes {', '.join(DEMO_ROLES)}")
+    return commands.serve(chosen, demo=False)
+
+
+@app.command
+def demo() -> Exit:
+    """Run a server with the demo's sagas and participants."""
+    from api.cli import commands  # noqa: PLC0415
+
+    return commands.serve(DEMO_ROLES, demo=True)
+
+
+@app.command
+def start(  # noqa: PLR0913 - one per option
+    process_type: str,
+    /,
+    *,
+    parameter: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name=["--parameter", "-p"], negative="", help="key=value; the value is JSON, or else a string."
+        ),
+    ] = (),
+    parameters: Annotated[str | None, Parameter(help="A file with all parameters; - is stdin.")] = None,
+    label: Pairs = (),
+    process_id: Annotated[str | None, Parameter(help="A UUID of your own: repeating is safe.")] = None,
+    key: Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")] = None,
+    wait: Annotated[int | None, Parameter(help="Wait so many seconds for the end, 60 at most.")] = None,
+    watch: Annotated[bool, Parameter(negative="", help="Watch it until it ends.")] = False,
+    service: Service = HERE,
+) -> Exit:
+    """Start a process. With --wait or --watch exit code 4 says that it did not complete."""
+    from api.cli import arguments, commands  # noqa: PLC0415
+
+    client, output = _client(service)
+    return commands.start(
+        client,
+        output,
+        process_type=process_type,
+        parameters=arguments.parameters(parameters, parameter),
+        labels=arguments.labels(label),
+        process_id=process_id,
+        key=key,
+        wait_s=wait,
+        follow=watch,
+    )
+
+
+@app.command
+def show(process_id: str, /, *, service: Service = HERE) -> Exit:
+    """Show one process: its steps, and what it waits for."""
+    from api.cli import commands  # noqa: PLC0415
+
+    return commands.show_one(*_client(service), process_id)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
+    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
+    label: Annotated[tuple[str, ...], Parameter(negative="", help="key:value; all must hold.")] = (),
+    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
+    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
+    started_before: str | None = None,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    service: Service = HERE,
+) -> Exit:
+    """List processes, the newest first."""
+    from api.cli import commands  # noqa: PLC0415
+
+    if limit < 1:
+        raise CommandError(Exit.USAGE, "--limit must be at least 1")
+    filters = [("status", one) for one in status] + [("label", one) for one in label]
+    single = {
+        "process_type": process_type,
+        "attention": "true" if attention else None,
+        "started_after": started_after,
+        "started_before": started_before,
+    }
+    filters += [(name, value) for name, value in single.items() if value is not None]
+    return commands.list_many(*_client(service), filters=filters, limit=limit)
+
+
+@app.command
+def watch(process_id: str, /, *, timeout: Seconds = None, service: Service = HERE) -> Exit:
+    """Watch a process until it ends or needs a person."""
+    from api.cli import commands  # noqa: PLC0415
+
+    return commands.follow_one(*_client(service), process_id, timeout_s=timeout)
+
+
+@app.command
+def events(
+    process_id: str,
+    /,
+    *,
+    after: Annotated[int, Parameter(help="Only entries with a greater number.")] = 0,
+    service: Service = HERE,
+) -> Exit:
+    """Show the log of a process."""
+    from api.cli import commands  # noqa: PLC0415
+
+    return commands.events(*_client(service), process_id, after=after)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return Exit.USAGE
+    except CommandError as error:
+        sys.stderr.write(f"saga: {error}\n")
+        return error.code
+    except KeyboardInterrupt:
+        return Exit.ERROR
+    except BrokenPipeError:
+        return _closed_pipe()
+    return code if isinstance(code, int) else Exit.WELL
+
+
+def _client(service: Service) -> "tuple[Client, Output]":
+    from api.cli.client import Client  # noqa: PLC0415
+    from api.cli.output import Output  # noqa: PLC0415
+
+    return Client(service.url), Output(service.output)
+
+
+def _closed_pipe() -> Exit:
+    """End quietly where whoever reads our output (`| head`) has enough of it."""
+    # The interpreter flushes stdout at its end, and would complain there again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.ERROR

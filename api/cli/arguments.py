@@ -1,0 +1,50 @@
+"""What is written on the command line, turned into JSON: `key=value` pairs, and whole documents."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from api.cli.outcome import CommandError, Exit
+from saga.messages import strict_json
+from saga.messages.json_text import Json, JsonObject
+
+STDIN = "-"
+
+
+def parameters(source: str | None, pairs: Sequence[str]) -> JsonObject:
+    """Read the parameters from a file (`-` is stdin), then the pairs over it."""
+    document: JsonObject = {} if source is None else _file(source)
+    return {**document, **{key: _value(text) for key, text in map(_pair, pairs)}}
+
+
+def labels(pairs: Sequence[str]) -> dict[str, str]:
+    """Read `key=value` pairs whose values are strings."""
+    return dict(map(_pair, pairs))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CommandError(Exit.USAGE, f"{text!r} is not key=value")
+    return key, value
+
+
+def _value(text: str) -> Json:
+    """Take JSON as JSON, and anything else as the string that it is."""
+    try:
+        return strict_json.decode(text.encode())
+    except (strict_json.MalformedJson, strict_json.UnstorableJson, UnicodeEncodeError):
+        return text
+
+
+def _file(source: str) -> JsonObject:
+    try:
+        body = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+        document = strict_json.decode(body)
+    except OSError as error:
+        raise CommandError(Exit.USAGE, f"{source} can't be read: {error.strerror}") from None
+    except (strict_json.MalformedJson, strict_json.UnstorableJson) as error:
+        raise CommandError(Exit.USAGE, f"{source}: {error}") from None
+    if not isinstance(document, dict):
+        raise CommandError(Exit.USAGE, f"{source}: the parameters must be an object")
+    return document

@@ -1,0 +1,1 @@
+"""The forms of bodies and answers, as the API description shows them."""

@@ -1,0 +1,198 @@
+"""The settings of a server, all from the environment; CONTRACT's table, and nothing beside it."""
+
+import difflib
+import hashlib
+import hmac
+import ipaddress
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "SAGA_"
+# They belong to the command line and to the tests; a server lets them pass.
+_OF_OTHERS = frozenset({"SAGA_URL", "SAGA_TOKEN"})
+_OF_TESTS = "SAGA_TEST_"
+_SERVICE_URL = re.compile(r"(?P<service>[A-Z][A-Z0-9_]{0,39})_SERVICE_URL")
+_SHA256_DIGITS = 64
+
+Scope = Literal["read", "operate", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "operate", "admin")
+
+
+class SettingsError(Exception):
+    """Say what is wrong with the settings; each problem names the variable, never its value."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A bearer token that is let in: known by its hash only."""
+
+    name: str
+    scopes: frozenset[str]
+    digest: bytes = field(repr=False)
+
+    def is_token(self, token: str) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self.digest)
+
+
+class Settings(BaseSettings):
+    """Hold the settings of one server, checked together."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
+    )
+
+    amqp_url: SecretStr | None = None
+    mongodb_url: SecretStr | None = None
+    mongodb_database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "saga"
+    data: Path = Path(".saga")
+    definitions: Annotated[tuple[str, ...], NoDecode] = ()
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8003
+    api_tokens: Annotated[tuple[ApiToken, ...], NoDecode] = ()
+    allow_unprotected: bool = False
+    prefetch: Annotated[int, Field(ge=1, le=65_535)] = 200
+    shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 8
+    amqp_prefix: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")] = "saga"
+    step_events: bool = False
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(validation_alias="LOG_LEVEL")
+    ] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    service_urls: Annotated[Mapping[str, SecretStr], NoDecode] = Field(default_factory=dict)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Say whether the server works without RabbitMQ and MongoDB."""
+        return self.amqp_url is None
+
+    @field_validator("definitions", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _read_tokens(cls, value: object) -> object:
+        return tuple(_token(part) for part in _parts(value)) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if (self.amqp_url is None) != (self.mongodb_url is None):
+            missing = "SAGA_AMQP_URL" if self.amqp_url is None else "SAGA_MONGODB_URL"
+            raise ValueError(
+                f"{missing} is missing: RabbitMQ and MongoDB are used together; "
+                "set both, or none for the embedded default"
+            )
+        if not self.api_tokens and not self.allow_unprotected and not _is_loopback(self.http_host):
+            raise ValueError(
+                "SAGA_HTTP_HOST is no loopback address and SAGA_API_TOKENS is not set: set tokens, "
+                "or SAGA_ALLOW_UNPROTECTED=on if anybody may start processes here"
+            )
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment. Raises SettingsError with every problem that was found."""
+    problems = _misspelt(os.environ)
+    services = {
+        match["service"].lower(): SecretStr(value)
+        for variable, value in os.environ.items()
+        if value and (match := _SERVICE_URL.fullmatch(variable)) and not variable.startswith(PREFIX)
+    }
+    try:
+        settings = Settings(service_urls=services)
+    except ValidationError as error:
+        raise SettingsError((*problems, *_sentences(error))) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def refuse_http_participants(settings: Settings, services: Collection[str]) -> None:
+    """Raise SettingsError where a service of a definition has an HTTP address: it can't be called yet."""
+    problems = tuple(
+        f"{service.upper()}_SERVICE_URL is set, but this version can't call participants over HTTP yet: "
+        f"unset it and let the service {service!r} take its commands from the broker"
+        for service in sorted(set(services) & set(settings.service_urls))
+    )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _variable(name: str) -> str:
+    return "LOG_LEVEL" if name.upper() == "LOG_LEVEL" else PREFIX + name.upper()
+
+
+def _misspelt(given: Collection[str]) -> tuple[str, ...]:
+    known = [_variable(name) for name in Settings.model_fields if name not in {"service_urls", "log_level"}]
+    return tuple(
+        f"there is no setting {name}{_suggestion(name, known)}"
+        for name in sorted(given)
+        if name.upper().startswith(PREFIX)
+        and name not in known
+        and name not in _OF_OTHERS
+        and not name.startswith(_OF_TESTS)
+    )
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1)
+    return f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
+
+
+def _sentences(error: ValidationError) -> tuple[str, ...]:
+    return tuple(
+        ": ".join([*([_variable(str(one["loc"][0]))] if one["loc"] else []), _plain(str(one["msg"]))])
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+
+
+def _token(text: str) -> ApiToken:
+    name, _, rest = text.partition(":")
+    scopes, _, digest = rest.partition(":")
+    chosen = frozenset(scopes.split("+"))
+    if not name or not chosen <= set(SCOPES):
+        raise ValueError(
+            "each token is name:scope+scope:sha256-of-token with the scopes read, operate, admin"
+        )
+    if len(digest) != _SHA256_DIGITS or not re.fullmatch(r"[0-9a-fA-F]+", digest):
+        raise ValueError(f"what stands for the token of {name!r} is not a SHA-256 in 64 hexadecimal digits")
+    return ApiToken(name, chosen, bytes.fromhex(digest))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,43 @@
+"""Entries of the log as people and programs read them: `GET /process/{id}/events` and its stream."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from saga.messages.json_text import Json, JsonObject, from_text
+from saga.messages.timestamps import rfc3339
+from saga.process.codec import encode_event
+from saga.process.events import Accepted, Event
+from saga.process.transition import Transition
+
+# What the log keeps as JSON text, and which of its numbers are points in time.
+_TEXTS = frozenset({"parameters", "labels", "output", "error", "content"})
+_TIMES = frozenset({"due_at", "at"})
+_APART = frozenset({"type", "step", "attempt"})
+
+
+def event_entries(transition: Transition, *, after: int = 0) -> Iterator[JsonObject]:
+    """Write the events of one transition whose number is above `after`."""
+    for sequence, event in enumerate(transition.events, start=transition.first):
+        if sequence > after:
+            yield _entry(sequence, event, transition)
+
+
+def _entry(sequence: int, event: Event, transition: Transition) -> JsonObject:
+    stored = cast("JsonObject", encode_event(event))
+    return {
+        "sequence": sequence,
+        "type": stored["type"],
+        "at": rfc3339(transition.at),
+        "step": stored.get("step"),
+        "attempt": stored.get("attempt"),
+        "actor": (event.principal or "anybody") if isinstance(event, Accepted) else transition.by,
+        "data": {name: _readable(name, value) for name, value in stored.items() if name not in _APART},
+    }
+
+
+def _readable(name: str, value: Json) -> Json:
+    if name in _TEXTS and isinstance(value, str):
+        return from_text(value)
+    if name in _TIMES and isinstance(value, int):
+        return rfc3339(value)
+    return value

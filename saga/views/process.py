@@ -1,0 +1,126 @@
+"""A process as people and programs read it: `GET /process/{id}`, and the short answer to its start."""
+
+from saga.definition.graph import StepGraph, StepNode
+from saga.messages.command import CommandRef
+from saga.messages.json_text import Json, JsonObject, JsonText, from_text
+from saga.messages.timestamps import rfc3339
+from saga.ports.projections import Projection
+from saga.process.state import Effort, ProcessState
+from saga.process.status import Direction, EffortStatus
+from saga.views.waiting import waiting_for
+from saga.views.words import COMPENSATION_WORDS, STEP_WORDS
+
+
+def process_document(graph: StepGraph, state: ProcessState, *, estimated_end: int) -> JsonObject:
+    """Write everything that is known of a process."""
+    return {
+        "process_id": state.process_id,
+        "process_type": state.process_type,
+        "definition": state.definition_hash,
+        "status": str(state.status),
+        "reason": state.reason or state.suspended_for,
+        "attention": state.attention,
+        "parameters": from_text(state.parameters),
+        "result": None,
+        "labels": dict(state.labels),
+        "steps": [_step(state, node) for node in graph.nodes],
+        "waiting_for": list[Json](waiting_for(graph, state)),
+        "allowed_actions": [],
+        "estimated_completion": rfc3339(estimated_end),
+        "started_at": rfc3339(state.accepted_at),
+        "updated_at": rfc3339(state.updated_at),
+        "ended_at": _time(state.ended_at),
+        "version": state.version,
+        "forked_from": None,
+    }
+
+
+def started_document(graph: StepGraph, state: ProcessState, *, estimated_end: int) -> JsonObject:
+    """Write the answer to a start: four keys, and of each step its service and where it stands."""
+    return {
+        "process_id": state.process_id,
+        "status": str(state.status),
+        "estimated_completion": rfc3339(estimated_end),
+        "steps": [
+            {"service": node.service, "status": STEP_WORDS[state.step(node.name).action.status]}
+            for node in graph.nodes
+        ],
+    }
+
+
+def as_accepted(state: ProcessState) -> ProcessState:
+    """Give the process as it stood when it was accepted."""
+    return ProcessState(
+        process_id=state.process_id,
+        process_type=state.process_type,
+        definition_hash=state.definition_hash,
+        parameters=state.parameters,
+        labels=state.labels,
+        request_hash=state.request_hash,
+        principal=state.principal,
+        callback_url=state.callback_url,
+        traceparent=state.traceparent,
+        accepted_at=state.accepted_at,
+        updated_at=state.accepted_at,
+    )
+
+
+def summary(projection: Projection) -> JsonObject:
+    """Write one line of a listing, from the columns alone."""
+    return {
+        "process_id": projection.process_id,
+        "process_type": projection.process_type,
+        "definition": projection.definition_hash,
+        "status": projection.status,
+        "attention": projection.attention,
+        "labels": dict(projection.labels),
+        "started_at": rfc3339(projection.started_at),
+        "updated_at": rfc3339(projection.updated_at),
+        "ended_at": _time(projection.ended_at),
+        "version": projection.version,
+    }
+
+
+def _step(state: ProcessState, node: StepNode) -> JsonObject:
+    step = state.step(node.name)
+    action = step.action
+    return {
+        "name": node.name,
+        "service": node.service,
+        "action": node.action.action,
+        "status": STEP_WORDS[action.status],
+        "command_id": _command_id(state, node.name, Direction.ACTION, action),
+        "attempt": len(action.attempts),
+        "max_attempts": node.action.retry.attempts,
+        "started_at": _time(action.attempts[0].started_at if action.attempts else None),
+        "ended_at": _time(action.settled_at),
+        "next_attempt_at": _time(action.next_attempt_at if action.status is EffortStatus.RETRYING else None),
+        "output": _payload(action.output),
+        "error": _payload(action.error),
+        "compensation": None if step.undo is None else _compensation(state, node, step.undo),
+        "items": None,
+    }
+
+
+def _compensation(state: ProcessState, node: StepNode, undo: Effort) -> JsonObject:
+    return {
+        "action": node.compensation.action if node.compensation is not None else None,
+        "status": COMPENSATION_WORDS[undo.status],
+        "command_id": _command_id(state, node.name, Direction.COMPENSATION, undo),
+        "attempt": len(undo.attempts),
+        "error": _payload(undo.error),
+    }
+
+
+def _command_id(state: ProcessState, step: str, direction: Direction, effort: Effort) -> str | None:
+    if effort.current is None:
+        return None
+    return CommandRef(state.process_id, step, direction, effort.current.number).command_id
+
+
+def _payload(text: JsonText | None) -> Json:
+    return None if text is None else from_text(text)
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
