@@ -20,7 +20,7 @@ from pamqp.commands import Basic
 
 from adapters.rabbitmq.connection import is_cancelled, with_heartbeat
 from adapters.rabbitmq.properties import APP_ID, SCHEMA, SCHEMA_HEADER
-from adapters.rabbitmq.topology import consumer_count, declare
+from adapters.rabbitmq.topology import consumer_count, declare, missing
 from saga.errors import BusUnavailable
 from saga.ports.bus import Exchange
 
@@ -148,6 +148,8 @@ class Edge:
 
     async def check(self, connection: AbstractConnection) -> None:
         """Look whether each queue is there and consumed; a deleted one is not always announced."""
+        if await missing(connection, self._topology):
+            await declare(connection, self._topology)
         for subscription in list(self._subscriptions.values()):
             if not await consumer_count(connection, subscription.queue) and self._now is not None:
                 self._now[2](f"{subscription.queue} has no consumer")

@@ -149,8 +149,10 @@ async def test_what_was_not_acknowledged_is_delivered_again(bus: MessageBus) -> 
 
 
 async def test_an_acknowledgement_may_be_repeated(bus: MessageBus) -> None:
-    """A second one is without effect, and the consumer goes on."""
+    """A second one is without effect: nothing is lost and nothing has to come back."""
     inbox = Inbox()
+    losses: list[None] = []
+    bus.on_return(lambda: losses.append(None))
     await bus.consume(inbox, prefetch=10)
     await bus.publish(message(b"1", message_id="m1"))
     await eventually(lambda: inbox.deliveries)
@@ -159,6 +161,7 @@ async def test_an_acknowledgement_may_be_repeated(bus: MessageBus) -> None:
     await bus.publish(message(b"2", message_id="m2"))
 
     await eventually(lambda: inbox.bodies == [b"1", b"2"])
+    assert not losses
 
 
 async def test_a_message_can_be_dead_lettered(bus: MessageBus) -> None:
