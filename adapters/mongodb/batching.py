@@ -48,7 +48,8 @@ class Coalescer(Generic[Item, Result]):
         """Send the item with the next batch and give its result. Raises what `send` says for it."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        waiting = _Waiting[Item, Result](item, size_bytes, asyncio.get_running_loop().create_future())
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(item, size_bytes, answer)
         self._queue.append(waiting)
         if self._runner is None:
             # The task starts after the callers that are ready now, so that they share the first batch.
