@@ -13,17 +13,23 @@ from saga.process.status import ProcessStatus
 from saga.process.timers import next_wake
 
 
+# A snapshot above this size is left out: the store could not hold it, and the log has it all.
+SNAPSHOT_MAX = 8 * 1024 * 1024
+NO_SNAPSHOT = 0
+
+
 def project(graph: StepGraph, state: ProcessState) -> Projection:
     """Write a state as queries see it."""
     wake = next_wake(graph, state)
+    fits = state.payload_bytes <= SNAPSHOT_MAX
     return Projection(
         process_id=state.process_id,
         process_type=state.process_type,
         definition_hash=state.definition_hash,
         status=str(state.status),
         version=state.version,
-        state=to_snapshot(state),
-        state_format=SNAPSHOT_FORMAT,
+        state=to_snapshot(state) if fits else "",
+        state_format=SNAPSHOT_FORMAT if fits else NO_SNAPSHOT,
         labels=state.labels,
         attention=state.attention or state.status is ProcessStatus.SUSPENDED,
         wake_at=wake.at if wake else None,

@@ -11,7 +11,7 @@ from saga.coordinator.admission import Admitted, Rejected, admit
 from saga.coordinator.handler import Handler, Settled
 from saga.coordinator.patience import GaveUp, patiently
 from saga.definition.catalog import Catalog
-from saga.errors import UnknownDefinition, UnreadableLog
+from saga.errors import UnknownDefinition, UnreadableLog, Unstorable
 from saga.ports.bus import Consumption, Delivery, MessageBus
 from saga.ports.observer import Observer
 
@@ -86,7 +86,7 @@ class Worker:
                 await self._park(delivery, "unusable-output", settled.parked)
         except Rejected as rejected:
             await self._park(delivery, rejected.reason, rejected.detail)
-        except (UnreadableLog, UnknownDefinition) as error:
+        except (UnreadableLog, UnknownDefinition, Unstorable) as error:
             await self._park(delivery, error.code, str(error))
 
     async def _handle(self, message: Admitted, delivery: Delivery) -> Settled:

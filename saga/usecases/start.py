@@ -34,6 +34,10 @@ from saga.process.state import ProcessState
 from saga.process.transition import Cause, Transition
 
 
+# A caller is told within two seconds; the append itself may go on and be found by a repeated request.
+APPEND_WITHIN_S = 1.8
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """Hold what a caller asks for; the principal is the name of its token, or empty."""
@@ -96,11 +100,12 @@ class StartProcess:
         process_id = self._process_id(request)
         transition, state = self._accepted(request, known, process_id)
         try:
-            await self._ports.log.append(transition)
+            async with asyncio.timeout(APPEND_WITHIN_S):
+                await self._ports.log.append(transition)
         except VersionConflict:
             return await self._started_before(request, process_id)
-        except OutcomeUnknown as unknown:
-            raise OutcomeUnknown(str(unknown), process_id) from unknown
+        except (OutcomeUnknown, TimeoutError) as unknown:
+            raise OutcomeUnknown("the store did not say whether it has the start", process_id) from unknown
         self._ports.observer.reached("accepted")
         await self._hand_over(request.command, known, state)
         return StartedProcess(process_id, state, known, is_replayed=False)
