@@ -19,10 +19,6 @@ from saga.messages.strict_json import DEFAULT_LIMITS, MalformedJson, UnstorableJ
 
 BODY_BYTES_MAX = DEFAULT_LIMITS.bytes_max
 BODY_SECONDS_MAX = 8.0
-# A sender in full flow reads the refusal only after it sent its body, and a connection closed before is
-# reset: this much is thrown away first, for this long.
-DISCARDED_BYTES_MAX = 8 * BODY_BYTES_MAX
-DISCARDED_SECONDS_MAX = 1.0
 _CLOSE = {"connection": "close"}
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -80,7 +76,6 @@ def _is_json(content_type: str) -> bool:
 
 async def _read_bytes(request: Request) -> bytes:
     if _declared_length(request.headers) > BODY_BYTES_MAX:
-        await _discard(request)
         raise _too_large()
     body = bytearray()
     try:
@@ -96,24 +91,8 @@ async def _read_bytes(request: Request) -> bytes:
     except ClientDisconnect:
         raise Problem(kinds.BAD_REQUEST, "The connection ended within the body.") from None
     if len(body) > BODY_BYTES_MAX:
-        await _discard(request)
         raise _too_large()
     return bytes(body)
-
-
-async def _discard(request: Request) -> None:
-    if "expect" in request.headers:
-        return  # the sender waits for a word before it sends, and gets the refusal
-    discarded = 0
-    try:
-        async with asyncio.timeout(DISCARDED_SECONDS_MAX):
-            while discarded <= DISCARDED_BYTES_MAX:
-                message = await request.receive()
-                discarded += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
-    except TimeoutError:
-        return
 
 
 def _declared_length(headers: Headers) -> int:

@@ -42,7 +42,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.kind = kind
         self.detail = detail
         self.errors = tuple(errors)
-        self.headers = dict(headers or {})
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
         self.members = dict(members or {})
 
     def document(self) -> JsonObject:

@@ -6,7 +6,7 @@ from saga.messages.json_text import Json, JsonObject, JsonText, from_text
 from saga.messages.timestamps import rfc3339
 from saga.ports.projections import Projection
 from saga.process.state import Effort, ProcessState
-from saga.process.status import Direction, EffortStatus
+from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.views.waiting import waiting_for
 from saga.views.words import COMPENSATION_WORDS, STEP_WORDS
 
@@ -19,7 +19,7 @@ def process_document(graph: StepGraph, state: ProcessState, *, estimated_end: in
         "definition": state.definition_hash,
         "status": str(state.status),
         "reason": state.reason or state.suspended_for,
-        "attention": state.attention,
+        "attention": state.attention or state.status is ProcessStatus.SUSPENDED,
         "parameters": from_text(state.parameters),
         "result": None,
         "labels": dict(state.labels),

@@ -1,0 +1,1 @@
+"""Tests of the HTTP side: the real application on a real socket, over the embedded store."""

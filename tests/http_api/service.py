@@ -1,0 +1,168 @@
+"""The HTTP side as tests use it: the app on a free port, over the embedded store, with no coordinator.
+
+Nothing moves a process but the test itself, by `play`, so that each state can be looked at in peace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from adapters.embedded.store import EmbeddedStore
+from adapters.system.ids import SystemIds
+from api.app import create_app
+from api.server import HttpServer
+from api.services import Services
+from api.settings import ApiToken, Settings
+from saga.coordinator.projector import project
+from saga.definition.catalog import Catalog
+from saga.definition.sources import parse_definition
+from saga.process.evolve import fold
+from saga.process.transition import Cause, Transition
+from saga.usecases.read import ReadProcesses
+from saga.usecases.start import StartPorts, StartProcess
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from saga.messages.json_text import JsonObject
+    from saga.process.events import Event
+    from saga.process.state import ProcessState
+
+DEFINITION = """
+process_type: document_analysis
+parameters:
+  type: object
+  required: [document_id]
+  properties: {document_id: {type: string}}
+timeout: 10
+steps:
+  - {name: ingestion, service: ingestion, action: ingest, compensation: discard, expected: 2}
+  - {name: analysis, service: analysis, action: analyze, compensation: forget, expected: 5}
+  - {name: indexing, service: indexing, action: index, compensation: remove}
+"""
+BODY: JsonObject = {"process_type": "document_analysis", "parameters": {"document_id": "doc123"}}
+
+
+class SilentObserver:
+    """Hear nothing: these tests look at the answers."""
+
+    def reached(self, point: str) -> None:
+        """Pass on."""
+
+    def counted(self, name: str, **labels: str) -> None:
+        """Count nothing."""
+
+
+class Service:
+    """A running service and what it stands on."""
+
+    def __init__(self, store: EmbeddedStore, catalog: Catalog, url: str) -> None:
+        self.store = store
+        self.catalog = catalog
+        self.url = url
+        self.http = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
+        self.not_ready: tuple[str, ...] = ()
+
+    async def start(self, body: JsonObject | None = None, **headers: str) -> str:
+        """Start a process and give its id."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await self.http.post("/process", json=body or BODY, headers=sent)
+        assert answer.status_code == 202, answer.text
+        process_id: str = answer.json()["process_id"]
+        return process_id
+
+    async def play(self, process_id: str, *events: Event, at: int | None = None) -> ProcessState:
+        """Append events to a process's log and project it, as a coordinator would."""
+        state = fold(await self.store.log.read(process_id))
+        assert state is not None
+        transition = Transition(
+            process_id=process_id,
+            first=state.version + 1,
+            events=events,
+            commands=(),
+            cause=Cause(f"test:{state.version}", "test", ""),
+            at=self.store.clock.now() if at is None else at,
+            by="test",
+            mark=f"{process_id}:{state.version}",
+        )
+        await self.store.log.append(transition)
+        after = fold([transition], state)
+        assert after is not None
+        known = await self.catalog.get(after.definition_hash)
+        await self.store.projections.save(project(known.graph, after))
+        return after
+
+    async def processes(self) -> int:
+        """Count the processes that the log knows."""
+        return len({transition.process_id async for transition in self.store.log.read_all()})
+
+    async def raw(self, request: bytes) -> bytes:
+        """Send bytes as they are and give all that comes back until the connection is closed."""
+        reader, writer = await self.connect()
+        with contextlib.suppress(ConnectionError):
+            writer.write(request)
+            await writer.drain()
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65_536):
+                answer += chunk
+        writer.close()
+        return answer
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a bare connection."""
+        address = urlsplit(self.url)
+        assert address.hostname is not None
+        return await asyncio.open_connection(address.hostname, address.port)
+
+
+@contextlib.asynccontextmanager
+async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) -> AsyncIterator[Service]:
+    """Run a service for as long as the block lasts."""
+    store = await EmbeddedStore.open(folder)
+    catalog = Catalog(store.definitions)
+    await catalog.register([parse_definition(DEFINITION, source="test")], at=store.clock.now())
+    await store.bus.declare(catalog.services())
+    ports = StartPorts(
+        log=store.log,
+        projections=store.projections,
+        bus=store.bus,
+        clock=store.clock,
+        ids=SystemIds(),
+        observer=SilentObserver(),
+        name="test",
+    )
+    held: list[Service] = []
+
+    async def readiness() -> tuple[str, ...]:
+        return held[0].not_ready
+
+    settings = Settings(http_port=0, api_tokens=tokens)
+    services = Services(
+        start=StartProcess(ports, catalog),
+        read=ReadProcesses(store.log, store.projections, catalog, store.clock),
+        catalog=catalog,
+        readiness=readiness,
+        settings=settings,
+        metrics=CollectorRegistry(),
+    )
+    server = HttpServer(create_app(services), settings)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(server.run(stopping))
+    held.append(Service(store, catalog, server.address))
+    try:
+        await eventually(lambda: server.is_listening, what="the server listens")
+        yield held[0]
+    finally:
+        await held[0].http.aclose()
+        stopping.set()
+        await running
+        await store.close()
