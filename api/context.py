@@ -53,7 +53,9 @@ def refusals(*problems: ProblemType) -> dict[int | str, dict[str, Any]]:
         titles.setdefault(problem.status, []).append(f"{problem.title} (`{problem.slug}`)")
     schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
-    return {
-        status: {"description": "; ".join(names), "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status, names in titles.items()
+    content = {MEDIA_TYPE: {"schema": schema}}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": "; ".join(names), "content": content} for status, names in titles.items()
     }
+    # With a default the framework does not add a 422 of its own form, which never appears.
+    return {**described, "default": {"description": "Any other refusal", "content": content}}

@@ -22,6 +22,8 @@ from api.settings import ApiToken, Settings
 from saga.coordinator.projector import project
 from saga.definition.catalog import Catalog
 from saga.definition.sources import parse_definition
+from saga.messages.json_text import JsonText
+from saga.process.events import Accepted
 from saga.process.evolve import fold
 from saga.process.transition import Cause, Transition
 from saga.usecases.read import ReadProcesses
@@ -64,17 +66,17 @@ class SilentObserver:
 class Service:
     """A running service and what it stands on."""
 
-    def __init__(self, store: EmbeddedStore, catalog: Catalog, url: str) -> None:
+    def __init__(self, store: EmbeddedStore, catalog: Catalog, services: Services, url: str) -> None:
         self.store = store
         self.catalog = catalog
+        self.services = services
         self.url = url
         self.http = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
         self.not_ready: tuple[str, ...] = ()
 
-    async def start(self, body: JsonObject | None = None, **headers: str) -> str:
+    async def start(self, body: JsonObject | None = None, headers: dict[str, str] | None = None) -> str:
         """Start a process and give its id."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await self.http.post("/process", json=body or BODY, headers=sent)
+        answer = await self.http.post("/process", json=body or BODY, headers=headers)
         assert answer.status_code == 202, answer.text
         process_id: str = answer.json()["process_id"]
         return process_id
@@ -124,6 +126,15 @@ class Service:
         return await asyncio.open_connection(address.hostname, address.port)
 
 
+def initial(process_id: str, catalog: Catalog, *, at: int = 1_000) -> Transition:
+    """Make the first event of a process, for tests that accept one without the API."""
+    known = catalog.current("document_analysis")
+    assert known is not None
+    parameters = JsonText('{"document_id":"doc123"}')
+    event = Accepted("document_analysis", known.hash, parameters, {}, "hash", "", None, None)
+    return Transition(process_id, 1, (event,), (), Cause(process_id, "test", ""), at, "test", process_id)
+
+
 @contextlib.asynccontextmanager
 async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts."""
@@ -157,7 +168,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     server = HttpServer(create_app(services), settings)
     stopping = asyncio.Event()
     running = asyncio.create_task(server.run(stopping))
-    held.append(Service(store, catalog, server.address))
+    held.append(Service(store, catalog, services, server.address))
     try:
         await eventually(lambda: server.is_listening, what="the server listens")
         yield held[0]

@@ -1,0 +1,117 @@
+"""The settings: what is refused at start, and that no secret is ever shown."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from api.settings import Settings, SettingsError, load_settings, refuse_http_participants
+
+DIGEST = hashlib.sha256(b"canary").hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("SAGA_") or name.endswith("_SERVICE_URL") or name == "LOG_LEVEL":
+            monkeypatch.delenv(name)
+
+
+def _problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    return str(refused.value)
+
+
+def test_without_settings_the_embedded_default_listens_on_loopback() -> None:
+    """No setting at all is a complete setup."""
+    settings = load_settings()
+    assert settings.is_embedded
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8003)
+    assert (settings.prefetch, settings.shutdown_grace, settings.amqp_prefix) == (200, 8, "saga")
+
+
+def test_all_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each name of the table has its effect."""
+    values = {
+        "SAGA_AMQP_URL": "amqp://a",
+        "SAGA_MONGODB_URL": "mongodb://m",
+        "SAGA_DEFINITIONS": "one.yaml, two ,",
+        "SAGA_HTTP_HOST": "0.0.0.0",  # noqa: S104 - it is what tokens are for
+        "SAGA_API_TOKENS": f"ops:read+operate:{DIGEST}",
+        "SAGA_STEP_EVENTS": "on",
+        "LOG_LEVEL": "debug",
+        "FRAUD_CHECK_SERVICE_URL": "http://x",
+        "SAGA_URL": "http://elsewhere",
+        "SAGA_TOKEN": "t",
+        "SAGA_TEST_ANYTHING": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.definitions == ("one.yaml", "two")
+    assert settings.api_tokens[0].scopes == {"read", "operate"}
+    assert settings.api_tokens[0].is_token("canary")
+    assert not settings.api_tokens[0].is_token("other")
+    assert (settings.step_events, settings.log_level) == (True, "DEBUG")
+    assert set(settings.service_urls) == {"fraud_check"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("SAGA_AMPQ_URL", "SAGA_AMQP_URL"), ("SAGA_HTTP_PROT", "SAGA_HTTP_PORT")]
+)
+def test_a_misspelt_setting_is_refused_with_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    """A setting that nobody reads would be a default that nobody wanted."""
+    assert f"there is no setting {name}: did you mean {meant}?" in _problems(monkeypatch, **{name: "1"})
+
+
+def test_a_broker_without_a_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ and MongoDB are used together."""
+    assert "SAGA_MONGODB_URL is missing" in _problems(monkeypatch, SAGA_AMQP_URL="amqp://x")
+    monkeypatch.delenv("SAGA_AMQP_URL")
+    assert "SAGA_AMQP_URL is missing" in _problems(monkeypatch, SAGA_MONGODB_URL="mongodb://x")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.org"])  # noqa: S104 - refused
+def test_listening_to_the_world_needs_tokens(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Beyond loopback nobody is let in without a token, unless that is what was asked for."""
+    assert "SAGA_API_TOKENS" in _problems(monkeypatch, SAGA_HTTP_HOST=host)
+    monkeypatch.setenv("SAGA_ALLOW_UNPROTECTED", "on")
+    assert load_settings().http_host == host
+
+
+@pytest.mark.parametrize("token", ["ops", "ops:read:abc", f"ops:root:{DIGEST}", f":read:{DIGEST}"])
+def test_a_token_that_can_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """A token is name:scope+scope:sha256; the sentence says so and names the setting."""
+    assert "SAGA_API_TOKENS" in _problems(monkeypatch, SAGA_API_TOKENS=token)
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings nor a complaint about them repeat an address with its password, or a token."""
+    monkeypatch.setenv("SAGA_AMQP_URL", "amqp://user:canary@host")
+    monkeypatch.setenv("SAGA_MONGODB_URL", "mongodb://user:canary@host")
+    monkeypatch.setenv("SAGA_API_TOKENS", f"ops:read:{DIGEST}")
+    shown = repr(load_settings())
+    assert "canary" not in shown
+    assert DIGEST not in shown
+    assert "canary" not in _problems(monkeypatch, SAGA_HTTP_PORT="canary")
+
+
+def test_http_participants_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service of a definition can't be called over HTTP yet; other addresses don't matter."""
+    monkeypatch.setenv("INGESTION_SERVICE_URL", "http://x")
+    settings = load_settings()
+    refuse_http_participants(settings, {"analysis"})
+    with pytest.raises(SettingsError, match="INGESTION_SERVICE_URL"):
+        refuse_http_participants(settings, {"ingestion"})
+
+
+def test_settings_can_be_made_by_hand() -> None:
+    """Tests and embedders need no environment."""
+    assert Settings(http_port=0, log_level="ERROR").http_port == 0
