@@ -82,7 +82,9 @@ def start(  # noqa: PLR0913 - one per option
             name=["--parameter", "-p"], negative="", help="key=value; the value is JSON, or else a string."
         ),
     ] = (),
-    parameters: Annotated[str | None, Parameter(help="A file with all parameters; - is stdin.")] = None,
+    parameters: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="A file with all parameters; - is stdin.")
+    ] = None,
     label: Pairs = (),
     process_id: Annotated[str | None, Parameter(help="A UUID of your own: repeating is safe.")] = None,
     key: Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")] = None,

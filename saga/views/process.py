@@ -62,6 +62,7 @@ def as_accepted(state: ProcessState) -> ProcessState:
         traceparent=state.traceparent,
         accepted_at=state.accepted_at,
         updated_at=state.accepted_at,
+        payload_bytes=len(state.parameters),
     )
 
 

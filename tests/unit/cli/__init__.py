@@ -1,0 +1,1 @@
+"""Tests of the command line: its parts here, and the real command as a subprocess."""
