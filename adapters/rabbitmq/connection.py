@@ -8,7 +8,7 @@ fails at once while the broker is away, and it is known when the bus is usable a
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 import aio_pika
@@ -25,7 +25,7 @@ _HEARTBEAT_S = 10
 _CONNECT_TIMEOUT_S = 5.0
 _OPEN_TIMEOUT_S = 20.0
 _CHECK_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 3.0
+_CANCEL_AGAIN_S = 4.0
 _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 3.0
 _STEADY_AFTER_S = 5.0
@@ -74,7 +74,9 @@ class Link:
         self._was_up = False
         self._pause_s = _PAUSE_MIN_S
         self._connection: AbstractConnection | None = None
+        self._is_closed = False
         self._up = asyncio.Event()
+        self._ended = asyncio.Event()
         self._task = asyncio.create_task(self._keep(), name=f"rabbitmq {name}")
 
     @property
@@ -95,17 +97,21 @@ class Link:
 
     async def close(self) -> None:
         """Disconnect for good."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._is_closed = True
+        self._ended.set()
+        # More than once, and with a flag beside it: the driver swallows a cancellation now and then.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN_S)
 
     async def _keep(self) -> None:
-        while True:
+        while not self._is_closed:
             began = asyncio.get_running_loop().time()
             try:
                 await self._live_once()
             except asyncio.CancelledError:
                 # The driver cancels what waits on a channel that is closed: that doesn't end this task.
-                if is_cancelled():
+                if self._is_closed or is_cancelled():
                     raise
             except Exception as error:  # noqa: BLE001 - whatever it was, this loop is the only way back
                 _log.warning("rabbitmq %s: %s", self._name, str(error) or type(error).__name__)
@@ -117,7 +123,7 @@ class Link:
     async def _live_once(self) -> None:
         connection = await aio_pika.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
         # Of this session alone: a late word about an old channel must not end the next one.
-        ended = asyncio.Event()
+        self._ended = ended = asyncio.Event()
 
         def end(reason: str) -> None:
             if not ended.is_set():
@@ -135,7 +141,7 @@ class Link:
             self._connection = None
             self._up.clear()
             self._session.lost()
-            await close_quietly(connection)
+            await close_quietly(connection.close())
 
     def _stand(self, connection: AbstractConnection) -> None:
         self._connection = connection
@@ -146,7 +152,7 @@ class Link:
         self._was_up = True
 
     async def _watch(self, connection: AbstractConnection, ended: asyncio.Event) -> None:
-        while True:
+        while not self._is_closed:
             try:
                 async with asyncio.timeout(self._tick_s):
                     await ended.wait()
@@ -170,13 +176,26 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def close_quietly(connection: AbstractConnection) -> None:
-    """Close a connection that may be dead already; never raises and never waits long."""
-    try:
-        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-            await connection.close()
-    except Exception as error:  # noqa: BLE001 - it is gone either way
-        _log.debug("closing a connection: %r", error)
+async def close_quietly(closing: Coroutine[object, object, object], *, timeout_s: float = 3.0) -> None:
+    """Close something of the driver's that may be dead already; never raises and never waits longer.
+
+    In a task of its own: the driver's close, when it is cancelled, goes on waiting for what won't come.
+    """
+    task = asyncio.create_task(closing)
+    _closing.add(task)
+    task.add_done_callback(_closed)
+    done, _ = await asyncio.wait({task}, timeout=timeout_s)
+    if not done:
+        task.cancel()
+
+
+_closing: set[asyncio.Task[object]] = set()
+
+
+def _closed(task: asyncio.Task[object]) -> None:
+    _closing.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        _log.debug("closing: %r", task.exception())
 
 
 def with_heartbeat(url: str) -> str:

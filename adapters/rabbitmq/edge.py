@@ -8,7 +8,6 @@ and made anew by our own loop, so that a participant comes back in the same way 
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,14 +17,14 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, RabbitExchange, RabbitQueue
 from pamqp.commands import Basic
 
-from adapters.rabbitmq.connection import is_cancelled, with_heartbeat
+from adapters.rabbitmq.connection import close_quietly, is_cancelled, with_heartbeat
 from adapters.rabbitmq.properties import APP_ID, SCHEMA, SCHEMA_HEADER
 from adapters.rabbitmq.topology import consumer_count, declare, missing
 from saga.errors import BusUnavailable
 from saga.ports.bus import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from aio_pika.abc import AbstractConnection
     from faststream.rabbit.annotations import RabbitMessage
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
     from adapters.rabbitmq.topology import Topology
     from saga.ports.participants import ReplyMessage
 
-_log = logging.getLogger(__name__)
-
 _CONNECT_TIMEOUT_S = 5.0
 _PUBLISH_DEADLINE_S = 5.0
-_STOP_TIMEOUT_S = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +87,7 @@ class Edge:
         subscription = self._subscriptions.pop(service, None)
         self._topology.services.discard(service)
         if subscription is not None and subscription.subscriber is not None:
-            await _quietly(subscription.subscriber.stop())
+            await close_quietly(subscription.subscriber.stop())
 
     async def publish(self, reply: ReplyMessage) -> None:
         """Publish a reply; on return it is confirmed and in a queue. Raises BusUnavailable."""
@@ -184,7 +180,7 @@ class Edge:
         return subscriber
 
     def _retire(self, broker: RabbitBroker) -> None:
-        task = asyncio.create_task(_quietly(broker.stop()))
+        task = asyncio.create_task(close_quietly(broker.stop()))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
@@ -192,14 +188,3 @@ class Edge:
 async def _leave_undecoded(message: RabbitMessage) -> RabbitMessage:
     """Hand the message itself to the subscriber: its body stays the bytes that came."""
     return message
-
-
-async def _quietly(stopping: Awaitable[None]) -> None:
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT_S):
-            await stopping
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise
-    except Exception as error:  # noqa: BLE001 - it is gone either way
-        _log.debug("stopping faststream: %r", error)

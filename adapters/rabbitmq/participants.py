@@ -30,6 +30,7 @@ _TICK_S = 2.0
 _REPLY_PAUSE_MIN_S = 0.1
 _REPLY_PAUSE_MAX_S = 3.0
 _GRACE_S = 8.0
+_CANCELLED_WITHIN_S = 1.0
 
 
 async def connect(url: str, prefix: str) -> ParticipantTransport:
@@ -79,7 +80,8 @@ class RabbitParticipants:
             await asyncio.wait(self._in_hand, timeout=self._grace_s)
         for task in self._in_hand:
             task.cancel()  # its command stays unacknowledged and is delivered again
-        await asyncio.gather(*self._in_hand, return_exceptions=True)
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=_CANCELLED_WITHIN_S)
         await self._link.close()
         await self._edge.wait_until_retired()
 
