@@ -156,7 +156,9 @@ class Handler:
         state = self._states.get(message.process_id)
         if state is None:
             return None
-        known = await patiently(lambda: self._parts.catalog.get(state.definition_hash), self._parts.observer)
+        known = await patiently(
+            lambda: self._parts.catalog.get(state.origin.definition_hash), self._parts.observer
+        )
         return Standing(state, known.graph, is_fresh=False)
 
     async def _fresh(self, message: Admitted) -> Standing | None:

@@ -52,7 +52,7 @@ class Loader:
                 process_id, state.version + 1, f"the projection is at {projected}: events are lost"
             )
         tail = [transition for transition in known if transition.first > projected]
-        definition = await self._catalog.get(state.definition_hash)
+        definition = await self._catalog.get(state.origin.definition_hash)
         return Loaded(state, definition.graph, tail)
 
 

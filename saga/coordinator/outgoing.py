@@ -50,7 +50,7 @@ def life_messages(state: ProcessState, transition: Transition) -> Iterator[Outgo
 def _life_message(
     state: ProcessState, transition: Transition, event: ev.Event, word: str, number: int
 ) -> OutgoingMessage:
-    kind = f"process.{state.process_type}.{word}"
+    kind = f"process.{state.origin.process_type}.{word}"
     message_id = f"{state.process_id}:{number}"
     entry = log_entry(event, number=number, at=transition.at, actor=actor_of(transition))
     return OutgoingMessage(
@@ -122,7 +122,7 @@ def unroutable_message(state: ProcessState, command: Command, *, at: int) -> Out
 
 def traceparent(state: ProcessState, span_of: str) -> str:
     """Give the W3C trace context: the caller's trace where the start brought one; span ids are derived."""
-    given = (state.traceparent or "").split("-")
+    given = (state.origin.traceparent or "").split("-")
     is_given = len(given) == 4 and len(given[1]) == 32 and given[1] != "0" * 32  # noqa: PLR2004 - the standard's form
     return _traceparent(given[1] if is_given else _trace_id(state.process_id), span_of)
 

@@ -24,17 +24,17 @@ def project(graph: StepGraph, state: ProcessState) -> Projection:
     fits = state.payload_bytes <= SNAPSHOT_MAX
     return Projection(
         process_id=state.process_id,
-        process_type=state.process_type,
-        definition_hash=state.definition_hash,
+        process_type=state.origin.process_type,
+        definition_hash=state.origin.definition_hash,
         status=str(state.status),
         version=state.version,
         state=to_snapshot(state) if fits else "",
         state_format=SNAPSHOT_FORMAT if fits else NO_SNAPSHOT,
-        labels=state.labels,
+        labels=state.origin.labels,
         attention=state.attention or state.status is ProcessStatus.SUSPENDED,
         wake_at=wake.at if wake else None,
         wake_for=str(wake.reason) if wake else None,
-        started_at=state.accepted_at,
+        started_at=state.origin.accepted_at,
         updated_at=state.updated_at,
         ended_at=state.ended_at,
     )

@@ -10,6 +10,7 @@ from saga.messages.json_text import to_text
 from saga.messages.start import StartCommand
 from saga.process.advance import UNDECIDABLE
 from saga.process.decide import accept, decide, knows
+from saga.process.draft import Draft
 from saga.process.events import Event, Suspended
 from saga.process.evolve import evolve
 from saga.process.inputs import (
@@ -48,9 +49,9 @@ def rule(message: Admitted, standing: Standing, now: int) -> Ruling:
     state, graph = standing.state, standing.graph
     match message:
         case AdmittedStart():
-            if message.command.request_hash != state.request_hash:
+            if message.command.request_hash != state.origin.request_hash:
                 raise Rejected("conflicting-start", "this process id belongs to another request")
-            request = start_request(message.command, state.definition_hash, message.principal, None)
+            request = start_request(message.command, state.origin.definition_hash, message.principal, None)
             return _decided(graph, state, request, now)
         case AdmittedReply():
             return _rule_on_reply(message, graph, state, now)
@@ -113,13 +114,12 @@ def _rule_on_reply(message: AdmittedReply, graph: StepGraph, state: ProcessState
 
 def _decided(graph: StepGraph, state: ProcessState, received: Input, now: int) -> Ruling:
     try:
-        events = decide(graph, state, received, now)
+        decision = decide(graph, state, received, now)
     except Exception as error:  # a defect of ours must stop this process, visibly, and never the queue
         if state.status not in (ProcessStatus.STARTED, ProcessStatus.COMPENSATING):
             raise Rejected("undecidable", f"{type(error).__name__} while deciding") from error
         detail = f"{type(error).__name__} while deciding on {type(received).__name__}"
-        events = (Suspended(UNDECIDABLE, None, detail),)
-    at = max(now, state.updated_at)
-    for event in events:
-        state = evolve(state, event, at=at, process_id=state.process_id)
-    return Ruling(graph, state, events)
+        draft = Draft(graph, state, max(now, state.updated_at))
+        draft.record(Suspended(UNDECIDABLE, None, detail))
+        decision = draft.decision()
+    return Ruling(graph, decision.state, decision.events)

@@ -5,6 +5,7 @@ checked once, and spliced into commands without being decoded again.
 """
 
 import json
+from collections.abc import Mapping
 from typing import NewType, TypeAlias
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
@@ -37,6 +38,11 @@ def from_text(text: str) -> Json:
     return value
 
 
-def splice(members: dict[str, JsonText]) -> JsonText:
-    """Write an object whose values are JSON text already; the cost is that of joining strings."""
-    return JsonText("{" + ",".join(f"{_encode(key)}:{text}" for key, text in members.items()) + "}")
+def splice(payloads: Mapping[str, JsonText], *, onto: JsonObject | None = None) -> JsonText:
+    """Write an object whose last members are JSON text already; these are joined, never decoded.
+
+    The names of the payloads are names of ours: they need no escaping.
+    """
+    members = [_encode(onto)[1:-1]] if onto else []
+    members.extend(f'"{name}":{text}' for name, text in payloads.items())
+    return JsonText("{" + ",".join(members) + "}")

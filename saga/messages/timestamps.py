@@ -6,4 +6,5 @@ from datetime import UTC, datetime
 def rfc3339(at: int) -> str:
     """Write milliseconds since 1970 UTC."""
     seconds, millis = divmod(at, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=millis * 1000, tzinfo=None)
+    return moment.isoformat(timespec="milliseconds") + "Z"

@@ -1,4 +1,4 @@
-"""`decide(graph, state, input, now) -> events`: the rules for one input; what follows from it is `advance`'s.
+"""`decide(graph, state, input, now) -> decision`: the rules for one input; what follows from it is `advance`'s.
 
 No clock, no chance, no I/O: time is an argument in milliseconds of the store's clock, jitter is derived.
 A ruling without events says that the input changes nothing; it is worth only as much as the state that it
@@ -14,7 +14,7 @@ from saga.messages.json_text import NULL, from_text
 from saga.process import events as ev
 from saga.process import inputs
 from saga.process.advance import advance, start_attempt
-from saga.process.draft import Draft
+from saga.process.draft import Decision, Draft
 from saga.process.limits import PROGRESS_FACTOR, PROGRESS_PARTS
 from saga.process.state import Attempt, Effort, ProcessState
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
@@ -36,8 +36,8 @@ def accept(request: inputs.StartRequested) -> ev.Accepted:
     )
 
 
-def decide(graph: StepGraph, state: ProcessState, received: inputs.Input, now: int) -> tuple[ev.Event, ...]:
-    """Give the events that an input causes in a process that exists; an empty tuple changes nothing."""
+def decide(graph: StepGraph, state: ProcessState, received: inputs.Input, now: int) -> Decision:
+    """Give what an input causes in a process that exists; a decision without events changes nothing."""
     draft = Draft(graph, state, max(now, state.updated_at))
     match received:
         case inputs.StartRequested():
@@ -52,7 +52,7 @@ def decide(graph: StepGraph, state: ProcessState, received: inputs.Input, now: i
             _wake(draft, received)
         case _:
             assert_never(received)
-    return tuple(draft.events)
+    return draft.decision()
 
 
 def knows(state: ProcessState, reply: inputs.ReplyReceived) -> bool:

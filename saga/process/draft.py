@@ -1,5 +1,7 @@
 """A decision in the making: events are recorded and folded at once, so that each rule sees what is true now."""
 
+from dataclasses import dataclass
+
 from saga.definition.graph import EffortPlan, StepGraph, StepNode
 from saga.process.events import Event
 from saga.process.evolve import evolve
@@ -10,6 +12,14 @@ from saga.process.status import Direction
 def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
     """Give how a direction of a step is carried out; None where there is nothing to undo."""
     return node.action if direction is Direction.ACTION else node.compensation
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Hold the events of one decision and the state that they lead to."""
+
+    events: tuple[Event, ...]
+    state: ProcessState
 
 
 class Draft:
@@ -28,6 +38,10 @@ class Draft:
         """Add an event and fold it."""
         self.state = evolve(self.state, event, at=self.now, process_id=self.state.process_id)
         self.events.append(event)
+
+    def decision(self) -> Decision:
+        """Give what was decided."""
+        return Decision(tuple(self.events), self.state)
 
     def plan(self, direction: Direction, step: str) -> EffortPlan:
         """Give how a direction of a step is carried out."""

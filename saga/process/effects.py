@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from saga.definition.graph import StepGraph, StepNode
 from saga.messages.command import Command, CommandRef
-from saga.messages.json_text import NULL, JsonText, splice, to_text
+from saga.messages.json_text import NULL, JsonObject, JsonText, splice
 from saga.messages.timestamps import rfc3339
 from saga.process.draft import plan_of
 from saga.process.events import AttemptStarted, Event
@@ -49,36 +49,30 @@ def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Co
     if plan is None:
         raise ValueError(f"{event.step} has no compensation")
     ref = CommandRef(state.process_id, event.step, event.direction, event.attempt)
-    members = {
-        "command_id": to_text(ref.command_id),
-        "idempotency_key": to_text(ref.idempotency_key),
-        "process_id": to_text(state.process_id),
-        "process_type": to_text(state.process_type),
-        "step": to_text(event.step),
-        "service": to_text(node.service),
-        "action": to_text(plan.action),
-        "kind": to_text(str(event.direction)),
-        "attempt": to_text(event.attempt),
-        "parameters": state.parameters,
-        "results": splice(_results(graph, state, node)),
-        "deadline": to_text(rfc3339(event.due_at)),
-        "reply_key": to_text(REPLY_KEY),
+    frame: JsonObject = {
+        "command_id": ref.command_id,
+        "idempotency_key": ref.idempotency_key,
+        "process_id": state.process_id,
+        "process_type": state.origin.process_type,
+        "step": event.step,
+        "service": node.service,
+        "action": plan.action,
+        "kind": event.direction,
+        "attempt": event.attempt,
+        "deadline": rfc3339(event.due_at),
+        "reply_key": REPLY_KEY,
     }
+    payloads = {"parameters": state.parameters, "results": splice(_results(graph, state, node))}
     if event.direction is Direction.COMPENSATION:
-        members["compensates"] = _compensates(state, event.step)
-    return Command(ref.command_id, f"step.{node.service}.{plan.action}", splice(members))
+        payloads["compensates"] = _compensates(state, event.step)
+    body = splice(payloads, onto=frame)
+    return Command(ref.command_id, f"step.{node.service}.{plan.action}", body)
 
 
 def _compensates(state: ProcessState, step: str) -> JsonText:
     undone = CommandRef(state.process_id, step, Direction.ACTION, 1)
-    return splice(
-        {
-            "step": to_text(step),
-            "index": NULL,
-            "idempotency_key": to_text(undone.idempotency_key),
-            "output": state.step(step).action.output or NULL,
-        }
-    )
+    frame: JsonObject = {"step": step, "index": None, "idempotency_key": undone.idempotency_key}
+    return splice({"output": state.step(step).action.output or NULL}, onto=frame)
 
 
 def _results(graph: StepGraph, state: ProcessState, node: StepNode) -> dict[str, JsonText]:

@@ -4,16 +4,19 @@ An event that does not fit the state means that the log is damaged or newer than
 readers of a log turn into UnreadableLog. Guessing past it would be a decision.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from saga.errors import UnreadableLog
 from saga.process import events as ev
-from saga.process.state import Attempt, Effort, ProcessState, StepState
+from saga.process.state import Attempt, Effort, Origin, ProcessState, StepState
 from saga.process.status import LEGAL_MOVES, AttemptOutcome, Direction, EffortStatus, ProcessStatus
 from saga.process.transition import Transition
+
+# What an event changes, by the name of the field of the state.
+Changes: TypeAlias = dict[str, object]
 
 
 def evolve(state: ProcessState | None, event: ev.Event, *, at: int, process_id: str) -> ProcessState:
@@ -21,8 +24,8 @@ def evolve(state: ProcessState | None, event: ev.Event, *, at: int, process_id: 
     if state is None:
         if not isinstance(event, ev.Accepted):
             raise ValueError(f"the log starts with {type(event).__name__}, not with Accepted")
-        return _accept(event, at, process_id)
-    return replace(_apply(state, event, at), version=state.version + 1, updated_at=at)
+        return _accepted(event, at, process_id)
+    return replace(state, version=state.version + 1, updated_at=at, **_changes(state, event, at))  # type: ignore[arg-type]  # the fields' names and types stand together in each rule below
 
 
 def fold(transitions: Iterable[Transition], state: ProcessState | None = None) -> ProcessState | None:
@@ -41,8 +44,8 @@ def fold(transitions: Iterable[Transition], state: ProcessState | None = None) -
     return state
 
 
-def _accept(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
-    return ProcessState(
+def _accepted(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
+    origin = Origin(
         process_id=process_id,
         process_type=event.process_type,
         definition_hash=event.definition_hash,
@@ -53,100 +56,98 @@ def _accept(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
         callback_url=event.callback_url,
         traceparent=event.traceparent,
         accepted_at=at,
-        updated_at=at,
-        payload_bytes=len(event.parameters),
     )
+    return ProcessState(origin, updated_at=at, payload_bytes=len(event.parameters))
 
 
-def _apply(state: ProcessState, event: ev.Event, at: int) -> ProcessState:
+def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
     match event:
+        case ev.AttemptStarted() | ev.AttemptTimedOut() | ev.AttemptProgressed() | ev.RetryScheduled():
+            return _effort_changes(state, event, at)
+        case ev.AttemptCompleted():
+            payload_bytes = state.payload_bytes + len(event.output)
+            return {**_effort_changes(state, event, at), "payload_bytes": payload_bytes}
+        case ev.AttemptFailed():
+            return _effort_changes(state, event, at)
         case ev.Accepted():
             raise ValueError("Accepted stands twice in one log")
         case ev.Started():
-            return replace(state, is_taken=True)
-        case (
-            ev.AttemptStarted()
-            | ev.AttemptCompleted()
-            | ev.AttemptFailed()
-            | ev.AttemptTimedOut()
-            | ev.AttemptProgressed()
-            | ev.RetryScheduled()
-        ):
-            return _apply_to_effort(state, event, at)
+            return {"is_taken": True}
         case ev.Observed():
-            return _observe(state, event)
+            return _observed(state, event)
         case ev.TurnedBack():
-            return _turn_back(state, event, at)
+            return _turned_back(state, event, at)
         case ev.CompensationPlanned():
-            return _plan(state, event)
+            return _planned(state, event)
         case ev.Suspended():
-            return replace(_move(state, ProcessStatus.SUSPENDED), suspended_for=event.reason)
+            return {"status": _move(state, ProcessStatus.SUSPENDED), "suspended_for": event.reason}
         case ev.Resumed():
-            return replace(_move(state, event.status), suspended_for=None)
+            return {"status": _move(state, event.status), "suspended_for": None}
         case ev.Completed():
-            return replace(_move(state, ProcessStatus.COMPLETED), ended_at=at)
+            return {"status": _move(state, ProcessStatus.COMPLETED), "ended_at": at}
         case ev.Compensated():
-            return replace(_move(state, ProcessStatus.COMPENSATED), ended_at=at)
+            return {"status": _move(state, ProcessStatus.COMPENSATED), "ended_at": at}
         case _:
             assert_never(event)
 
 
-def _move(state: ProcessState, status: ProcessStatus) -> ProcessState:
+def _move(state: ProcessState, status: ProcessStatus) -> ProcessStatus:
     if status not in LEGAL_MOVES[state.status]:
         raise ValueError(f"a process can't go from {state.status} to {status}")
-    return replace(state, status=status)
+    return status
 
 
-def _turn_back(state: ProcessState, event: ev.TurnedBack, at: int) -> ProcessState:
-    moved = _move(state, ProcessStatus.COMPENSATING)
-    moved = replace(moved, is_going_back=True, ended_at=None, suspended_for=None)
-    if state.reason is None:
-        moved = replace(moved, reason=event.reason)
+def _turned_back(state: ProcessState, event: ev.TurnedBack, at: int) -> Changes:
+    steps = dict(state.steps)
     for name, status in event.closes:
-        action = moved.step(name).action
-        moved = _with_effort(moved, Direction.ACTION, name, _settled(action, status, at))
-    return moved
+        before = state.step(name)
+        steps[name] = StepState(_settled(before.action, status, at), before.undo)
+    return {
+        "status": _move(state, ProcessStatus.COMPENSATING),
+        "is_going_back": True,
+        "reason": state.reason or event.reason,
+        "suspended_for": None,
+        "ended_at": None,
+        "steps": MappingProxyType(steps),
+    }
 
 
-def _plan(state: ProcessState, event: ev.CompensationPlanned) -> ProcessState:
+def _planned(state: ProcessState, event: ev.CompensationPlanned) -> Changes:
     steps = dict(state.steps)
     for name in event.steps:
         before = state.step(name)
         # Planned again after its undo found nothing to undo: the attempts go on counting.
         undo = replace(before.undo or Effort(), status=EffortStatus.PENDING, settled_at=None)
-        steps[name] = replace(before, undo=undo)
+        steps[name] = StepState(before.action, undo)
     planned = (state.undo_plan or frozenset()) | frozenset(event.steps)
-    return replace(state, undo_plan=planned, steps=MappingProxyType(steps))
+    return {"undo_plan": planned, "steps": MappingProxyType(steps)}
 
 
-def _observe(state: ProcessState, event: ev.Observed) -> ProcessState:
-    observed = replace(
-        state, observations=state.observations + 1, attention=state.attention or event.attention
-    )
-    effort = state.effort(event.direction, event.step)
-    attempt = effort.attempt(event.attempt) if effort else None
-    if effort is None or attempt is None:
-        raise ValueError(f"attempt {event.attempt} of {event.step} was never started")
+def _observed(state: ProcessState, event: ev.Observed) -> Changes:
+    effort = state.effort(event.direction, event.step) or Effort()
+    attempt = _attempt(effort, event.attempt)
     outcome = attempt.outcome
     if event.reply == "failed" and effort.status.is_open and outcome is AttemptOutcome.UNANSWERED:
         outcome = AttemptOutcome.FAILED  # the late word of the participant: this attempt had no effect
     answered = replace(attempt, replies=attempt.replies | {event.reply}, outcome=outcome)
-    return _with_effort(observed, event.direction, event.step, _with_attempt(effort, answered))
+    return {
+        "observations": state.observations + 1,
+        "attention": state.attention or event.attention,
+        "steps": _steps_with(state, event.direction, event.step, _with_attempt(effort, answered)),
+    }
 
 
-def _apply_to_effort(state: ProcessState, event: ev.AttemptEvent, at: int) -> ProcessState:
+def _effort_changes(state: ProcessState, event: ev.AttemptEvent, at: int) -> Changes:
     effort = state.effort(event.direction, event.step)
     if effort is None:
-        if not isinstance(event, ev.AttemptStarted):
-            raise ValueError(f"{event.step} has no undo under way")
-        effort = Effort()
+        raise ValueError(f"{event.step} stands in no undo plan")
     match event:
         case ev.AttemptStarted():
-            changed = _start(effort, event, at)
+            changed = _started(effort, event, at)
         case ev.AttemptCompleted():
-            changed = _complete(effort, event, at)
+            changed = _completed(effort, event, at)
         case ev.AttemptFailed():
-            changed = _fail(effort, event, at)
+            changed = _failed(effort, event, at)
         case ev.AttemptTimedOut():
             attempt = _attempt(effort, event.attempt)
             unanswered = _with_attempt(effort, replace(attempt, outcome=AttemptOutcome.UNANSWERED))
@@ -158,32 +159,24 @@ def _apply_to_effort(state: ProcessState, event: ev.AttemptEvent, at: int) -> Pr
             changed = replace(effort, status=EffortStatus.RETRYING, next_attempt_at=event.at)
         case _:
             assert_never(event)
-    kept = len(event.output) if isinstance(event, ev.AttemptCompleted) else 0
-    changed_state = _with_effort(state, event.direction, event.step, changed)
-    return replace(changed_state, payload_bytes=state.payload_bytes + kept)
+    return {"steps": _steps_with(state, event.direction, event.step, changed)}
 
 
-def _start(effort: Effort, event: ev.AttemptStarted, at: int) -> Effort:
+def _started(effort: Effort, event: ev.AttemptStarted, at: int) -> Effort:
     if event.attempt != len(effort.attempts) + 1:
         raise ValueError(f"attempt {event.attempt} of {event.step} follows {len(effort.attempts)}")
-    attempt = Attempt(event.attempt, at, event.due_at)
-    return replace(
-        effort,
-        status=EffortStatus.RUNNING,
-        attempts=(*effort.attempts, attempt),
-        next_attempt_at=None,
-        settled_at=None,
-    )
+    attempts = (*effort.attempts, Attempt(event.attempt, at, event.due_at))
+    return Effort(EffortStatus.RUNNING, attempts, output=effort.output, error=effort.error)
 
 
-def _complete(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
+def _completed(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
     attempt = _attempt(effort, event.attempt)
     answered = replace(attempt, outcome=AttemptOutcome.COMPLETED, replies=attempt.replies | {"completed"})
-    done = _with_attempt(effort, answered)
-    return replace(_settled(done, EffortStatus.DONE, at), output=event.output, error=None)
+    attempts = _with_attempt(effort, answered).attempts
+    return Effort(EffortStatus.DONE, attempts, output=event.output, settled_at=at)
 
 
-def _fail(effort: Effort, event: ev.AttemptFailed, at: int) -> Effort:
+def _failed(effort: Effort, event: ev.AttemptFailed, at: int) -> Effort:
     if event.attempt == 0:
         return replace(_settled(effort, event.becomes, at), error=event.error)
     attempt = _attempt(effort, event.attempt)
@@ -208,9 +201,12 @@ def _with_attempt(effort: Effort, attempt: Attempt) -> Effort:
     return replace(effort, attempts=(*effort.attempts[:index], attempt, *effort.attempts[index + 1 :]))
 
 
-def _with_effort(state: ProcessState, direction: Direction, step: str, effort: Effort) -> ProcessState:
+def _steps_with(
+    state: ProcessState, direction: Direction, step: str, effort: Effort
+) -> Mapping[str, StepState]:
     before = state.step(step)
-    after = (
-        StepState(effort, before.undo) if direction is Direction.ACTION else StepState(before.action, effort)
-    )
-    return replace(state, steps=MappingProxyType({**state.steps, step: after}))
+    if direction is Direction.ACTION:
+        after = StepState(effort, before.undo)
+    else:
+        after = StepState(before.action, effort)
+    return MappingProxyType({**state.steps, step: after})

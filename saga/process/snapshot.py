@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias, cast
 
 from saga.messages.json_text import Json, JsonText, from_text, to_text
-from saga.process.state import Attempt, Effort, ProcessState, StepState
+from saga.process.state import Attempt, Effort, Origin, ProcessState, StepState
 from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
 
 SNAPSHOT_FORMAT = 1
@@ -15,18 +15,24 @@ SNAPSHOT_FORMAT = 1
 _AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None]
 _EffortRow: TypeAlias = tuple[str, list[_AttemptRow], int | None, str | None, str | None, int | None]
 
-_PLAIN_FIELDS = (
+_ORIGIN_FIELDS = (
     "process_id", "process_type", "definition_hash", "parameters", "request_hash", "principal",
-    "callback_url", "traceparent", "accepted_at", "updated_at", "version", "is_taken", "is_going_back",
-    "reason", "suspended_for", "attention", "observations", "payload_bytes", "ended_at",
+    "callback_url", "traceparent", "accepted_at",
+)  # fmt: skip
+_PLAIN_FIELDS = (
+    "updated_at", "version", "is_taken", "is_going_back", "reason", "suspended_for", "attention",
+    "observations", "payload_bytes", "ended_at",
 )  # fmt: skip
 
 
 def to_snapshot(state: ProcessState) -> JsonText:
     """Write a state; equal states give equal text."""
-    document: dict[str, object] = {field: getattr(state, field) for field in _PLAIN_FIELDS}
-    document["status"] = str(state.status)
-    document["labels"] = dict(state.labels)
+    origin = state.origin
+    document: dict[str, object] = {field: getattr(origin, field) for field in _ORIGIN_FIELDS}
+    document["labels"] = dict(origin.labels)
+    for field in _PLAIN_FIELDS:
+        document[field] = getattr(state, field)
+    document["status"] = state.status
     document["undo_plan"] = None if state.undo_plan is None else sorted(state.undo_plan)
     document["steps"] = {
         name: [_effort_row(step.action), None if step.undo is None else _effort_row(step.undo)]
@@ -40,11 +46,13 @@ def from_snapshot(text: str) -> ProcessState:
     document = cast("dict[str, object]", from_text(text))
     plan = cast("list[str] | None", document["undo_plan"])
     steps = cast("dict[str, list[_EffortRow | None]]", document["steps"])
+    labels = MappingProxyType(cast("dict[str, str]", document["labels"]))
+    origin = {field: document[field] for field in _ORIGIN_FIELDS}
     plain = {field: document[field] for field in _PLAIN_FIELDS}
     return ProcessState(
-        **plain,  # type: ignore[arg-type]  # the types that to_snapshot wrote
+        origin=Origin(**origin, labels=labels),  # type: ignore[arg-type]  # the types that to_snapshot wrote
+        **plain,  # type: ignore[arg-type]  # likewise
         status=ProcessStatus(cast("str", document["status"])),
-        labels=MappingProxyType(cast("dict[str, str]", document["labels"])),
         undo_plan=None if plan is None else frozenset(plan),
         steps=MappingProxyType({name: _step(*rows) for name, rows in steps.items()}),
     )
@@ -55,14 +63,14 @@ def _effort_row(effort: Effort) -> list[object]:
         [
             attempt.started_at,
             attempt.due_at,
-            str(attempt.outcome),
+            attempt.outcome,
             sorted(attempt.replies),
             attempt.progressed_at,
         ]
         for attempt in effort.attempts
     ]
     return [
-        str(effort.status), attempts, effort.next_attempt_at, effort.output, effort.error, effort.settled_at,
+        effort.status, attempts, effort.next_attempt_at, effort.output, effort.error, effort.settled_at,
     ]  # fmt: skip
 
 

@@ -64,8 +64,8 @@ UNTOUCHED = StepState()
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessState:
-    """One running saga. `steps` holds only those that something happened to."""
+class Origin:
+    """What a process was started with; it never changes."""
 
     process_id: str
     process_type: str
@@ -77,6 +77,13 @@ class ProcessState:
     callback_url: str | None
     traceparent: str | None
     accepted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """One running saga. `steps` holds only those that something happened to."""
+
+    origin: Origin
     updated_at: int
     version: int = 1
     status: ProcessStatus = ProcessStatus.STARTED
@@ -90,6 +97,16 @@ class ProcessState:
     undo_plan: frozenset[str] | None = None
     ended_at: int | None = None
     steps: Mapping[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def process_id(self) -> str:
+        """Give the id of the process."""
+        return self.origin.process_id
+
+    @property
+    def parameters(self) -> JsonText:
+        """Give what the process was started with."""
+        return self.origin.parameters
 
     def step(self, name: str) -> StepState:
         """Give where a step stands."""

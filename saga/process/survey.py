@@ -32,11 +32,14 @@ class Survey:
         return self.undo_pending | self.undo_open | self.undo_stuck
 
 
+_NOWHERE = dict.fromkeys(EffortStatus, 0)
+
+
 def survey(graph: StepGraph, state: ProcessState) -> Survey:
     """Read where the steps stand now."""
     everything = (1 << len(graph.nodes)) - 1
-    actions = dict.fromkeys(EffortStatus, 0)
-    undos = dict.fromkeys(EffortStatus, 0)
+    actions = _NOWHERE.copy()
+    undos = _NOWHERE.copy()
     touched = 0
     for name, step in state.steps.items():
         bit = graph.by_name[name].bit

@@ -35,7 +35,7 @@ def next_wake(graph: StepGraph, state: ProcessState) -> Wake | None:
     if state.status.is_ended or state.suspended_for in ENDS_BY_OPERATOR:
         return None
     if not state.is_taken:
-        return Wake(state.accepted_at + START_GRACE_MS, WakeReason.START)
+        return Wake(state.origin.accepted_at + START_GRACE_MS, WakeReason.START)
     if _has_more_to_release(graph, state):
         return Wake(state.updated_at, WakeReason.RELEASE)
     timers = [

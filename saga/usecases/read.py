@@ -55,7 +55,7 @@ class ReadProcesses:
 
     async def document(self, state: ProcessState) -> JsonObject:
         """Write everything that is known of a process."""
-        known = await self._catalog.get(state.definition_hash)
+        known = await self._catalog.get(state.origin.definition_hash)
         return process_document(known.graph, state, estimated_end=await self._end(known.graph, state))
 
     async def started(self, graph: StepGraph, state: ProcessState) -> JsonObject:
@@ -65,8 +65,8 @@ class ReadProcesses:
     async def accepted(self, graph: StepGraph, state: ProcessState) -> JsonObject:
         """Write the answer to a start as it was first given, also when the process has moved on since."""
         first = as_accepted(state)
-        durations = await self._durations.of(state.process_type)
-        end = estimated_end(graph, first, durations=durations, now=state.accepted_at)
+        durations = await self._durations.of(state.origin.process_type)
+        end = estimated_end(graph, first, durations=durations, now=state.origin.accepted_at)
         return started_document(graph, first, estimated_end=end)
 
     async def wait_for_change(
@@ -147,7 +147,7 @@ class ReadProcesses:
         )
 
     async def _end(self, graph: StepGraph, state: ProcessState) -> int:
-        durations = await self._durations.of(state.process_type)
+        durations = await self._durations.of(state.origin.process_type)
         return estimated_end(graph, state, durations=durations, now=self._now(state))
 
     def _now(self, state: ProcessState) -> int:

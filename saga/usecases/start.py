@@ -147,7 +147,7 @@ class StartProcess:
 
     async def _hand_over(self, command: StartCommand, known: KnownDefinition, state: ProcessState) -> None:
         """See to it that a coordinator finds the process: by its start message, or by its timer."""
-        message = start_message(command, state, at=state.accepted_at)
+        message = start_message(command, state, at=state.origin.accepted_at)
         outcomes = await asyncio.gather(
             self._ports.projections.save(project(known.graph, state)),
             self._ports.bus.publish(message),
@@ -165,9 +165,9 @@ class StartProcess:
         state = fold(await self._ports.log.read(process_id))
         if state is None:
             raise StoreUnavailable("the log conflicted and then was empty")
-        if state.request_hash != request.command.request_hash:
+        if state.origin.request_hash != request.command.request_hash:
             raise IdempotencyConflict(process_id)
-        known = await self._catalog.get(state.definition_hash)
+        known = await self._catalog.get(state.origin.definition_hash)
         if not state.is_taken:
             await self._hand_over(request.command, known, state)
         return StartedProcess(process_id, state, known, is_replayed=True)

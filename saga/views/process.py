@@ -15,19 +15,19 @@ def process_document(graph: StepGraph, state: ProcessState, *, estimated_end: in
     """Write everything that is known of a process."""
     return {
         "process_id": state.process_id,
-        "process_type": state.process_type,
-        "definition": state.definition_hash,
+        "process_type": state.origin.process_type,
+        "definition": state.origin.definition_hash,
         "status": str(state.status),
         "reason": state.reason or state.suspended_for,
         "attention": state.attention or state.status is ProcessStatus.SUSPENDED,
         "parameters": from_text(state.parameters),
         "result": None,
-        "labels": dict(state.labels),
+        "labels": dict(state.origin.labels),
         "steps": [_step(state, node) for node in graph.nodes],
         "waiting_for": list[Json](waiting_for(graph, state)),
         "allowed_actions": [],
         "estimated_completion": rfc3339(estimated_end),
-        "started_at": rfc3339(state.accepted_at),
+        "started_at": rfc3339(state.origin.accepted_at),
         "updated_at": rfc3339(state.updated_at),
         "ended_at": _time(state.ended_at),
         "version": state.version,
@@ -50,20 +50,8 @@ def started_document(graph: StepGraph, state: ProcessState, *, estimated_end: in
 
 def as_accepted(state: ProcessState) -> ProcessState:
     """Give the process as it stood when it was accepted."""
-    return ProcessState(
-        process_id=state.process_id,
-        process_type=state.process_type,
-        definition_hash=state.definition_hash,
-        parameters=state.parameters,
-        labels=state.labels,
-        request_hash=state.request_hash,
-        principal=state.principal,
-        callback_url=state.callback_url,
-        traceparent=state.traceparent,
-        accepted_at=state.accepted_at,
-        updated_at=state.accepted_at,
-        payload_bytes=len(state.parameters),
-    )
+    origin = state.origin
+    return ProcessState(origin, updated_at=origin.accepted_at, payload_bytes=len(origin.parameters))
 
 
 def summary(projection: Projection) -> JsonObject:

@@ -16,8 +16,10 @@ def waiting_for(graph: StepGraph, state: ProcessState) -> list[JsonObject]:
     if state.status.is_ended:
         return []
     if not state.is_taken:
-        until = state.accepted_at + START_GRACE_MS
-        return [_entry("timer", since=state.accepted_at, until=until, reason="no coordinator took it yet")]
+        until = state.origin.accepted_at + START_GRACE_MS
+        return [
+            _entry("timer", since=state.origin.accepted_at, until=until, reason="no coordinator took it yet")
+        ]
     waits = [wait for node in graph.nodes for wait in _of_step(state, node)]
     if state.status is ProcessStatus.SUSPENDED and not any(wait["kind"] == "operator" for wait in waits):
         waits.append(_entry("operator", since=state.updated_at, reason=state.suspended_for))

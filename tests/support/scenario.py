@@ -123,8 +123,8 @@ class Scenario:
 
     def receives(self, message: inputs.Input) -> "Scenario":
         """Deliver a message, then deliver it again, which must change nothing."""
-        self._record(decide(self.graph, self.state, message, self.now), type(message).__name__)
-        assert decide(self.graph, self.state, message, self.now) == (), f"{message} is no duplicate"
+        self._record(decide(self.graph, self.state, message, self.now).events, type(message).__name__)
+        assert decide(self.graph, self.state, message, self.now).events == (), f"{message} is no duplicate"
         return self
 
     def expect_commands(self, *expected: str) -> "Scenario":
