@@ -85,12 +85,15 @@ def follow_one(client: Client, output: Output, process_id: str, *, timeout_s: fl
 
 def serve(roles: Sequence[str], *, demo: bool) -> Exit:
     """Run a server until it is told to stop."""
+    import uvloop  # noqa: PLC0415
+
     from api.bootstrap import serve as serve_until_stopped  # noqa: PLC0415 - clients need none of it
     from api.settings import SettingsError, load_settings  # noqa: PLC0415
     from saga.errors import InvalidDefinition  # noqa: PLC0415
 
     try:
-        asyncio.run(serve_until_stopped(load_settings(), roles=roles, demo=demo))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_until_stopped(load_settings(), roles=roles, demo=demo))
     except SettingsError as error:
         raise CommandError(Exit.USAGE, "\n".join(error.problems)) from None
     except InvalidDefinition as error:

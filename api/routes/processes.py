@@ -27,6 +27,10 @@ PAGE_MAX = 200
 # `paused` is a word of the contract whose action isn't built: nothing has it, asking for it is no mistake.
 _STATUSES = frozenset({*ProcessStatus, "paused"})
 _VALUES_MAX = 20
+_HEADERS = [
+    ("If-None-Match", "The version that is known, from ETag: answered with 304 while it is the current one."),
+    ("Prefer", "`wait=N` beside If-None-Match: answer at the next change, or after N seconds, 60 at most."),
+]
 
 
 @router.get(
@@ -104,6 +108,12 @@ async def count_processes(_: MayRead, services: TheServices) -> JsonAnswer:
     responses={
         304: {"description": "The version is still the one of If-None-Match"},
         **refusals(kinds.NOT_FOUND),
+    },
+    openapi_extra={
+        "parameters": [
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+            for name, text in _HEADERS
+        ]
     },
 )
 async def read_process(

@@ -63,9 +63,10 @@ async def start_process(
     """Accept a process: the answer comes once the start is durable, the work follows."""
     wait = preferred_wait(request.headers)
     key = idempotency_key(request.headers)
-    with admission.one():
-        body = await read_body(request, StartBody)
-        started = await services.start(_request(request, body, key=key, principal=principal))
+    body = await read_body(request, StartBody)
+    asked = _request(request, body, key=key, principal=principal)
+    with admission.one():  # after the body: those who send slowly must not keep the others out
+        started = await services.start(asked)
     return await _answer(services, started, wait, stopping)
 
 

@@ -98,7 +98,7 @@ class Service:
         await self.store.log.append(transition)
         after = fold([transition], state)
         assert after is not None
-        known = await self.catalog.get(after.definition_hash)
+        known = await self.catalog.get(after.origin.definition_hash)
         await self.store.projections.save(project(known.graph, after))
         return after
 

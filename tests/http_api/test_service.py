@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.problems import REGISTRY
+from api.admission import Admission
+from api.problems import REGISTRY, Problem
 from api.settings import ApiToken
 from tests.http_api.service import BODY, running_service
 
@@ -126,3 +127,14 @@ async def test_a_store_that_is_away_is_a_503_within_two_seconds(tmp_path: Path) 
             assert answer.headers["retry-after"] == "1"
             assert "sqlite" not in answer.text.lower()
         assert time.monotonic() - began < 6
+
+
+async def test_too_many_starts_at_once_are_told_to_come_again() -> None:
+    """Beyond the limit a start is refused with Retry-After, and there is room again when one is done."""
+    admission = Admission(most=1)
+    with admission.one():
+        with pytest.raises(Problem) as refused, admission.one():
+            pass
+        assert (refused.value.kind.status, refused.value.headers["retry-after"]) == (429, "1")
+    with admission.one():
+        pass
