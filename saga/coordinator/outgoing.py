@@ -12,7 +12,7 @@ from saga.ports.bus import Exchange, OutgoingMessage
 from saga.process import events as ev
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
-from saga.views.entries import actor_of, log_entry
+from saga.views.event import event_entry
 
 _LIFE_WORDS = {
     ev.Started: "started",
@@ -52,7 +52,7 @@ def _life_message(
 ) -> OutgoingMessage:
     kind = f"process.{state.origin.process_type}.{word}"
     message_id = f"{state.process_id}:{number}"
-    entry = log_entry(event, number=number, at=transition.at, actor=actor_of(transition))
+    entry = event_entry(number, event, transition)
     return OutgoingMessage(
         exchange=Exchange.EVENTS,
         routing_key=kind,

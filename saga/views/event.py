@@ -1,4 +1,4 @@
-"""Entries of the log as people and programs read them: `GET /process/{id}/events` and its stream."""
+"""Entries of the log as people and programs read them: over HTTP, at the terminal, and in life messages."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -19,10 +19,11 @@ def event_entries(transition: Transition, *, after: int = 0) -> Iterator[JsonObj
     """Write the events of one transition whose number is above `after`."""
     for sequence, event in enumerate(transition.events, start=transition.first):
         if sequence > after:
-            yield _entry(sequence, event, transition)
+            yield event_entry(sequence, event, transition)
 
 
-def _entry(sequence: int, event: Event, transition: Transition) -> JsonObject:
+def event_entry(sequence: int, event: Event, transition: Transition) -> JsonObject:
+    """Write one event of a transition; what its data holds beside step and attempt depends on its type."""
     stored = cast("JsonObject", encode_event(event))
     return {
         "sequence": sequence,
