@@ -9,11 +9,18 @@ from adapters.embedded.messages import NewMessage
 from adapters.embedded.routing import COORDINATOR, exchange_name, queue_for, service_queue
 from adapters.embedded.switch import Switch
 from saga.errors import BusUnavailable, OutcomeUnknown, StoreUnavailable
-from saga.ports.bus import Consumption, Delivery, DeliveryHandler, Exchange, OutgoingMessage, PublishResult
+from saga.ports.bus import (
+    APP_ID,
+    Consumption,
+    Delivery,
+    DeliveryHandler,
+    Exchange,
+    OutgoingMessage,
+    PublishResult,
+)
 from saga.ports.clock import Clock
 from saga.ports.participants import CommandHandler, ReplyMessage
 
-_APP_ID = "batuta"
 GRACE_S = 8.0
 
 
@@ -55,7 +62,7 @@ class EmbeddedBus:
             timestamp=message.timestamp,
             arrived_at=self._clock.now(),
             body=message.body,
-            app_id=_APP_ID,
+            app_id=APP_ID,
             headers=message.headers,
         )
         try:

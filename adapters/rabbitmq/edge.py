@@ -18,10 +18,10 @@ from faststream.rabbit import Channel, ExchangeType, QueueType, RabbitBroker, Ra
 from pamqp.commands import Basic
 
 from adapters.rabbitmq.connection import close_quietly, is_cancelled, with_heartbeat
-from adapters.rabbitmq.properties import APP_ID, SCHEMA, SCHEMA_HEADER
+from adapters.rabbitmq.properties import SCHEMA, SCHEMA_HEADER
 from adapters.rabbitmq.topology import consumer_count, declare, missing
 from saga.errors import BusUnavailable
-from saga.ports.bus import Exchange
+from saga.ports.bus import APP_ID, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable

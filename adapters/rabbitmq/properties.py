@@ -12,9 +12,8 @@ from pamqp import encode
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from saga.ports.bus import Delivery, OutgoingMessage
+from saga.ports.bus import APP_ID, Delivery, OutgoingMessage
 
-APP_ID = "batuta"
 SCHEMA_HEADER = "x-saga-schema"
 SCHEMA = 1
 _SHORT_BYTES_MAX = 255

@@ -35,6 +35,13 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class NoProcess:
+    """Say that there is no such process; not fresh, it is only a guess."""
+
+    is_fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ruling:
     """Hold what a message causes; `parked` says why a copy of it also goes to the dead letters."""
 

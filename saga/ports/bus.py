@@ -6,6 +6,10 @@ from enum import StrEnum
 from typing import Protocol
 
 
+# What every message of ours names as its sender.
+APP_ID = "batuta"
+
+
 class Exchange(StrEnum):
     """Name the two exchanges by their purpose; the adapter puts the configured prefix before them."""
 

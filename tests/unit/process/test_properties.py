@@ -71,7 +71,8 @@ class Run:
         word = self.data.draw(st.sampled_from(["ok", "ok", "ok", "failed", "refused", "lost effect"]))
         if word == "ok":
             self.story.receives(inputs.SuccessReceived(direction, step, attempt, JsonText("1")))
-            if direction is Direction.COMPENSATION:
+            # The first acknowledgement counts; one of another attempt is only observed.
+            if direction is Direction.COMPENSATION and step not in self.undone:
                 self.undone.append(step)
         else:
             self.story.receives(
