@@ -1,0 +1,1 @@
+"""What the pages say is true: their commands run, their links lead somewhere, their tables are whole."""

@@ -1,0 +1,95 @@
+"""The examples, and the README's code for RabbitMQ, on a real broker and a real store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.pages import README, ROOT, Block, blocks
+from tests.docs.reader import Reader
+from tests.support.deployment import SagaServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.acceptance
+
+SHOP = ROOT / "examples" / "shop"
+_SHOP_SAYS = """\
+ID completed
+ID compensated
+declined: the stock is released
+ID compensated
+out of stock: nothing to undo
+"""
+
+
+@pytest.fixture
+def settings(amqp_url: str, mongodb_url: str, amqp_prefix: str, mongodb_database: str) -> dict[str, str]:
+    """Give the settings of servers and participants that belong together."""
+    return {
+        "SAGA_AMQP_URL": amqp_url,
+        "SAGA_MONGODB_URL": mongodb_url,
+        "SAGA_AMQP_PREFIX": amqp_prefix,
+        "SAGA_MONGODB_DATABASE": mongodb_database,
+    }
+
+
+def test_the_shop_sells_declines_and_runs_out(settings: Mapping[str, str], tmp_path: Path) -> None:
+    """The page of the example ends as it says: one order completed, one released, one refused at once."""
+    participants = {**settings, "STOCK_DATABASE": str(tmp_path / "stock.db")}
+    definition = {"SAGA_DEFINITIONS": str(SHOP / "order.yaml")}
+    with ExitStack() as stack:
+        for script in ("stock.py", "billing.py"):
+            stack.enter_context(_running(SHOP / script, participants))
+        server = stack.enter_context(SagaServer(["serve"], {**settings, **definition}))
+        _, starts = [block for block in blocks(SHOP / "README.md") if block.language == "bash"]
+        shown = Block("text", _SHOP_SAYS)
+        Reader(tmp_path, server.url).run(Block("bash", starts.text, shown))
+
+
+def test_a_start_published_by_hand_runs(settings: Mapping[str, str], tmp_path: Path) -> None:
+    """The README's Python publishes a start that the demo carries out."""
+    (publish,) = (
+        block for block in blocks(README) if "process.start" in block.text and block.language == "python"
+    )
+    script = tmp_path / "publish.py"
+    script.write_text(publish.text.replace("saga.commands", f"{settings['SAGA_AMQP_PREFIX']}.commands"))
+    with SagaServer(["demo"], settings) as server:
+        subprocess.run([sys.executable, script], env={**os.environ, **settings}, check=True, timeout=30)
+        show = "saga watch c0ffee00-0000-4000-8000-000000000002 | tail -n 1 | cut -d ' ' -f 2"
+        Reader(tmp_path, server.url).run(Block("bash", f"{show}\n", Block("text", "completed\n")))
+
+
+def test_the_participant_of_the_readme_carries_out_steps(settings: Mapping[str, str], tmp_path: Path) -> None:
+    """The README's participant is a whole program."""
+    (participant,) = (block for block in blocks(README) if block.file_name == "stock.py")
+    script = tmp_path / "stock.py"
+    script.write_text(participant.text)
+    definition = tmp_path / "order.yaml"
+    definition.write_text(
+        "process_type: order\n"
+        "steps: [{name: reserve, service: stock, action: reserve, compensation: release}]\n"
+    )
+    with (
+        _running(script, settings),
+        SagaServer(["serve"], {**settings, "SAGA_DEFINITIONS": str(definition)}) as server,
+    ):
+        start = "saga start order -p item=lamp -p quantity=2 --wait 20\n"
+        Reader(tmp_path, server.url).run(Block("bash", start, Block("text", "ID completed\n")))
+
+
+@contextmanager
+def _running(script: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, script], env={**os.environ, **environment})
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
