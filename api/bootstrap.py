@@ -131,7 +131,7 @@ class _Server:
 
     async def _announce(self, readiness: Readiness, http: HttpServer) -> None:
         """Say once, on one line, that the server is ready."""
-        while not http.is_listening or await readiness():
+        while not http.is_listening or await readiness():  # noqa: ASYNC110 - no broker or store tells it
             await asyncio.sleep(_READY_POLL_S)
         store = "RabbitMQ and MongoDB" if self._settings.amqp_url else f"the folder {self._settings.data}"
         types = ", ".join(self._catalog.types()) or "no process types"

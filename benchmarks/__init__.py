@@ -1,1 +1,1 @@
-"""Benchmarks: every figure beside its baseline in the same run, because only the ratio travels between machines."""
+"""Benchmarks: each figure beside its baseline in one run, because only the ratio travels."""

@@ -14,7 +14,9 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -131,7 +133,7 @@ def _wait_until_ready(port: str) -> None:
     def is_ready() -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
+                return bool(answer.status == HTTPStatus.OK)
         except OSError:
             return False
 
@@ -140,9 +142,7 @@ def _wait_until_ready(port: str) -> None:
 
 def _show(results: dict[str, object]) -> None:
     table = Table("figure", "relay", "batuta", "ratio")
-    figures = results["figures"]
-    assert isinstance(figures, dict)
-    for name, figure in figures.items():
+    for name, figure in cast("dict[str, dict[str, float]]", results["figures"]).items():
         table.add_row(name, *(f"{figure[column]:.2f}" for column in ("relay", "batuta", "ratio")))
     Console().print(table)
 

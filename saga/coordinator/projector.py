@@ -12,7 +12,6 @@ from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
 from saga.process.timers import next_wake
 
-
 # A snapshot above this size is left out: the store could not hold it, and the log has it all.
 SNAPSHOT_MAX = 8 * 1024 * 1024
 NO_SNAPSHOT = 0

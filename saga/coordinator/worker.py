@@ -24,7 +24,7 @@ PAUSE_AFTER_GIVING_UP_S = 5.0
 class Worker:
     """Consume, handle, acknowledge."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators
+    def __init__(
         self,
         bus: MessageBus,
         handler: Handler,

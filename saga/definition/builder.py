@@ -4,7 +4,7 @@ trip = Saga("trip_booking", parameters=Trip, steps=[Step("hotel", service="hotel
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any  # noqa: TID251 - the model judges the type of each word
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -56,7 +56,7 @@ class Step(StepDefinition):
 class Saga(SagaDefinition):
     """Declare a process type. Raises InvalidDefinition that names the step and what to do."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         process_type: str,
         *,
@@ -76,6 +76,6 @@ class Saga(SagaDefinition):
             raise InvalidDefinition(f"saga {process_type!r}", problems_of(error)) from None
 
 
-def _given(**words: object) -> dict[str, Any]:  # Any: the model judges each word's type
+def _given(**words: object) -> dict[str, Any]:
     # What was left out stays left out, so that both spellings give the same canonical text.
     return {word: value for word, value in words.items() if value is not None}

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import NewType, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 
 JsonText = NewType("JsonText", str)

@@ -14,6 +14,8 @@ from saga.messages.json_text import Json
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
+INT64_DIGITS_MAX = len(str(INT64_MIN))
+FLOAT_DIGITS_MAX = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _integer(digits: str) -> int:
     # Longer than any 64-bit number: never handed to int(), whose cost grows with the square.
-    if len(digits) > 20:
+    if len(digits) > INT64_DIGITS_MAX:
         raise UnstorableJson("an integer is outside 64 bits")
     number = int(digits)
     if not INT64_MIN <= number <= INT64_MAX:
@@ -146,7 +148,7 @@ def _integer(digits: str) -> int:
 
 def _float(digits: str) -> float:
     # A float of more digits than 64 bits can hold is rounded; one that overflows is refused.
-    if len(digits) > 4096:
+    if len(digits) > FLOAT_DIGITS_MAX:
         raise UnstorableJson("a number has thousands of digits")
     number = float(digits)
     if not math.isfinite(number):

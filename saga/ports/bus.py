@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-
 # What every message of ours names as its sender.
 APP_ID = "batuta"
 

@@ -169,7 +169,7 @@ def _wake_effort(draft: Draft, direction: Direction, step: str, effort: Effort, 
         start_attempt(draft, direction, step)
 
 
-def _after_failure(  # noqa: PLR0913 - each is one fact that the rule looks at
+def _after_failure(
     draft: Draft,
     effort: Effort,
     direction: Direction,

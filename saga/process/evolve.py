@@ -61,14 +61,9 @@ def _accepted(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
 
 
 def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
+    if isinstance(event, ev.AttemptEvent):
+        return _effort_changes(state, event, at)
     match event:
-        case ev.AttemptStarted() | ev.AttemptTimedOut() | ev.AttemptProgressed() | ev.RetryScheduled():
-            return _effort_changes(state, event, at)
-        case ev.AttemptCompleted():
-            payload_bytes = state.payload_bytes + len(event.output)
-            return {**_effort_changes(state, event, at), "payload_bytes": payload_bytes}
-        case ev.AttemptFailed():
-            return _effort_changes(state, event, at)
         case ev.Accepted():
             raise ValueError("Accepted stands twice in one log")
         case ev.Started():
@@ -159,7 +154,11 @@ def _effort_changes(state: ProcessState, event: ev.AttemptEvent, at: int) -> Cha
             changed = replace(effort, status=EffortStatus.RETRYING, next_attempt_at=event.at)
         case _:
             assert_never(event)
-    return {"steps": _steps_with(state, event.direction, event.step, changed)}
+    kept = len(event.output) if isinstance(event, ev.AttemptCompleted) else 0
+    return {
+        "steps": _steps_with(state, event.direction, event.step, changed),
+        "payload_bytes": state.payload_bytes + kept,
+    }
 
 
 def _started(effort: Effort, event: ev.AttemptStarted, at: int) -> Effort:
@@ -205,8 +204,6 @@ def _steps_with(
     state: ProcessState, direction: Direction, step: str, effort: Effort
 ) -> Mapping[str, StepState]:
     before = state.step(step)
-    if direction is Direction.ACTION:
-        after = StepState(effort, before.undo)
-    else:
-        after = StepState(before.action, effort)
+    is_action = direction is Direction.ACTION
+    after = StepState(effort, before.undo) if is_action else StepState(before.action, effort)
     return MappingProxyType({**state.steps, step: after})

@@ -92,7 +92,7 @@ def _effort(row: _EffortRow) -> Effort:
     )
 
 
-def _attempt(  # noqa: PLR0913, PLR0917 - one row, spread out
+def _attempt(
     number: int, started_at: int, due_at: int, outcome: str, replies: list[str], progressed_at: int | None
 ) -> Attempt:
     return Attempt(number, started_at, due_at, AttemptOutcome(outcome), frozenset(replies), progressed_at)

@@ -33,7 +33,6 @@ from saga.process.evolve import evolve, fold
 from saga.process.state import ProcessState
 from saga.process.transition import Cause, Transition
 
-
 # A caller is told within two seconds; the append itself may go on and be found by a repeated request.
 APPEND_WITHIN_S = 1.8
 

@@ -1,0 +1,1 @@
+"""The pure machine, as stories and by properties."""

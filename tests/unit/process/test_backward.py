@@ -189,8 +189,8 @@ def test_an_undo_is_tried_again_and_a_late_answer_of_any_attempt_settles_it() ->
 
 def test_an_undo_that_spent_its_attempts_suspends_the_process_and_others_go_on() -> None:
     """What depends on the stuck undo is not sent; independent branches are undone; a late answer resumes."""
-    steps = DIAMOND.replace("action: do, compensation: undo, after: [top]",
-                            "action: do, compensation: {action: undo, retry: {attempts: 1}}, after: [top]")  # fmt: skip
+    once = "compensation: {action: undo, retry: {attempts: 1}}, after: [top]"
+    steps = DIAMOND.replace("compensation: undo, after: [top]", once)
     story = Scenario.of(steps).starts().completes("top").completes("left").completes("right")
     story.fails_for_good("join").fails_to_undo("left").expect_status("suspended")
     assert story.state.suspended_for == "compensation_failed"

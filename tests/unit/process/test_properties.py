@@ -60,7 +60,7 @@ class Run:
     def _one_move(self) -> bool:
         open_commands = list(self._open())
         has_timer = next_wake(self.story.graph, self.story.state) is not None
-        moves = [*open_commands, *(["timer"] if has_timer else [])]
+        moves: list[tuple[Direction, str, int] | str] = [*open_commands, *(["timer"] if has_timer else [])]
         if not moves:
             return False
         move = self.data.draw(st.sampled_from(moves))

@@ -1,0 +1,1 @@
+"""Definitions: both spellings, the checks, the graph, parameters."""
