@@ -32,7 +32,7 @@ class ParameterSchema:
 
 
 def foreign_references(schema: JsonValue) -> Iterator[str]:
-    """Give the references that lead out of a schema; they can't be followed, so a definition may not use them."""
+    """Give the references that lead out of a schema: nothing follows them, so a definition may not use them."""
     pending: list[JsonValue] = [schema]
     while pending:
         item = pending.pop()

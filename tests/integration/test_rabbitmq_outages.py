@@ -12,7 +12,7 @@ import pytest
 from adapters.rabbitmq.bus import RabbitBus
 from adapters.rabbitmq.participants import RabbitParticipants
 from saga.errors import BusUnavailable
-from saga.ports.bus import PublishResult
+from saga.ports.bus import OutgoingMessage, PublishResult
 from saga.ports.participants import ReplyMessage
 from tests.contract.carriers import Inbox, message
 from tests.support.waiting import eventually
@@ -46,15 +46,20 @@ async def bus(own_rabbit: RabbitServer, prefix: str) -> AsyncIterator[RabbitBus]
     await opened.close()
 
 
-async def _publish_until_confirmed(bus: RabbitBus, number: int) -> None:
-    while True:
+def _numbered(number: int) -> OutgoingMessage:
+    return message(b"%d" % number, message_id=f"m{number}")
+
+
+async def _publish_until_confirmed(bus: RabbitBus, sent: OutgoingMessage) -> None:
+    """Publish the same message again until it is confirmed, as every caller must."""
+
+    async def is_confirmed() -> bool:
         try:
-            result = await bus.publish(message(b"%d" % number, message_id=f"m{number}"))
+            return await bus.publish(sent) is PublishResult.CONFIRMED
         except BusUnavailable:
-            await asyncio.sleep(0.05)  # the pause of a caller between two tries
-        else:
-            assert result is PublishResult.CONFIRMED
-            return
+            return False
+
+    await eventually(is_confirmed, within_s=60, what=f"{sent.message_id} to be confirmed")
 
 
 async def test_a_broker_that_is_killed_loses_nothing(bus: RabbitBus, own_rabbit: RabbitServer) -> None:
@@ -64,11 +69,15 @@ async def test_a_broker_that_is_killed_loses_nothing(bus: RabbitBus, own_rabbit:
     bus.on_return(returned.set)
     await bus.consume(inbox, prefetch=50)
     await asyncio.sleep(_QUEUES_ARE_SAFE_AFTER_S)
-    publishing = [asyncio.create_task(_publish_until_confirmed(bus, number)) for number in range(500)]
+    publishing = [
+        asyncio.create_task(_publish_until_confirmed(bus, _numbered(number))) for number in range(500)
+    ]
     await eventually(lambda: len(inbox.deliveries) > 50)
 
     await asyncio.to_thread(own_rabbit.kill)
-    publishing += [asyncio.create_task(_publish_until_confirmed(bus, number)) for number in range(500, 600)]
+    publishing += [
+        asyncio.create_task(_publish_until_confirmed(bus, _numbered(number))) for number in range(500, 600)
+    ]
     await asyncio.to_thread(own_rabbit.start)
 
     await asyncio.gather(*publishing)
@@ -95,7 +104,7 @@ async def test_publishing_fails_at_once_while_the_broker_is_away(
 
     await asyncio.to_thread(own_rabbit.start)
     await asyncio.wait_for(returned.wait(), 10)
-    await _publish_until_confirmed(bus, 1)
+    await _publish_until_confirmed(bus, _numbered(1))
 
 
 async def test_a_frozen_broker_costs_no_more_than_the_deadline(
@@ -110,7 +119,7 @@ async def test_a_frozen_broker_costs_no_more_than_the_deadline(
         assert time.monotonic() - began < 3.0
     finally:
         own_rabbit.resume()
-    await _publish_until_confirmed(bus, 1)
+    await _publish_until_confirmed(bus, _numbered(1))
 
 
 async def test_under_a_memory_alarm_publishing_fails_and_consuming_goes_on(
@@ -138,7 +147,7 @@ async def test_under_a_memory_alarm_publishing_fails_and_consuming_goes_on(
     finally:
         await asyncio.to_thread(own_rabbit.ctl, "set_vm_memory_high_watermark", "0.4")
     await asyncio.wait_for(returned.wait(), 10)
-    await _publish_until_confirmed(bus, 3)
+    await _publish_until_confirmed(bus, _numbered(3))
 
 
 async def test_a_deleted_queue_is_declared_again_and_consumed(
@@ -157,7 +166,7 @@ async def test_a_deleted_queue_is_declared_again_and_consumed(
             return False  # it is connecting again
 
     await eventually(cast("Look", is_consumed))
-    await _publish_until_confirmed(bus, 1)
+    await _publish_until_confirmed(bus, _numbered(1))
     await eventually(lambda: inbox.bodies == [b"1"])
 
 
@@ -191,7 +200,7 @@ async def test_closed_connections_come_back_and_the_unacknowledged_is_delivered_
         ended.append(delivery.body)
 
     await bus.consume(slowly, prefetch=10)
-    await _publish_until_confirmed(bus, 1)
+    await _publish_until_confirmed(bus, _numbered(1))
     await eventually(lambda: seen)
 
     await asyncio.to_thread(own_rabbit.ctl, "close_all_connections", "a test")
@@ -214,7 +223,7 @@ async def test_a_bus_that_was_opened_without_a_broker_begins_when_it_comes(
     await bus.consume(inbox, prefetch=10)
 
     await asyncio.to_thread(own_rabbit.start)
-    await asyncio.wait_for(_publish_until_confirmed(bus, 1), 20)
+    await asyncio.wait_for(_publish_until_confirmed(bus, _numbered(1)), 20)
 
     await eventually(lambda: inbox.bodies == [b"1"])
     assert not await bus.missing()
@@ -230,13 +239,8 @@ async def test_a_participant_comes_back_after_the_broker_was_killed(
         return ReplyMessage("step.completed", body, f"{body.decode()}.completed", "p1")
 
     async def command(number: int) -> None:
-        while True:
-            try:
-                await bus.publish(message(b"%d" % number, key="step.hotel.book", message_id=f"c{number}"))
-            except BusUnavailable:
-                await asyncio.sleep(0.05)  # the pause of a caller between two tries
-            else:
-                return
+        sent = message(b"%d" % number, key="step.hotel.book", message_id=f"c{number}")
+        await _publish_until_confirmed(bus, sent)
 
     inbox = Inbox()
     await bus.consume(inbox, prefetch=50)
