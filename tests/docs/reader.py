@@ -65,12 +65,13 @@ class Reader:
             ["/bin/bash", "-euo", "pipefail", "-c", command.replace(SHOWN_ADDRESS, self.address)],
             cwd=self.folder,
             env=self._environment(),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # as a terminal shows it
             text=True,
             timeout=_COMMAND_WITHIN_S,
             check=False,
         )
-        assert ran.returncode == 0, f"{command}ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
+        assert ran.returncode == 0, f"{command}ended with {ran.returncode}: {ran.stdout}"
         return ran.stdout
 
     def _environment(self) -> dict[str, str]:

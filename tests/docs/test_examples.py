@@ -24,8 +24,10 @@ SHOP = ROOT / "examples" / "shop"
 _SHOP_SAYS = """\
 ID completed
 ID compensated
+saga: process ID is compensated
 declined: the stock is released
 ID compensated
+saga: process ID is compensated
 out of stock: nothing to undo
 """
 

@@ -1,0 +1,227 @@
+"""Write the pages that follow from the code, so that they can't say anything else: `python -m docs.generate`.
+
+The events of the log with their data, the problems over HTTP, the moves of a process, the limits. A test
+compares what stands in the repository with what this writes.
+"""  # noqa: INP001 - a program, not a package
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import cast, get_type_hints
+
+from pydantic import TypeAdapter
+
+from api import problems
+from saga.messages.json_text import Json, JsonObject
+from saga.process import codec
+from saga.process.status import ENDED, LEGAL_MOVES, EffortStatus, ProcessStatus
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+
+_TIME: JsonObject = {"type": "string", "format": "date-time"}
+_ANYTHING: JsonObject = {}
+# What the log keeps as JSON text or as milliseconds is read as JSON and as RFC 3339.
+_READ_AS: Mapping[str, JsonObject] = {
+    "parameters": {"type": "object"},
+    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    "output": _ANYTHING,
+    "error": {"type": "object", "required": ["code", "message"]},
+    "content": _ANYTHING,
+    "due_at": _TIME,
+    "at": _TIME,
+}
+_APART = frozenset({"step", "attempt"})
+
+
+def generated() -> dict[Path, str]:
+    """Give each generated file with its text."""
+    return {
+        REFERENCE / "events.json": json.dumps(events_schema(), indent=2, sort_keys=True) + "\n",
+        REFERENCE / "events.md": _events_page(),
+        REFERENCE / "problems.md": _problems_page(),
+        REFERENCE / "statuses.md": _statuses_page(),
+    }
+
+
+def events_schema() -> JsonObject:
+    """Give the JSON Schema of an entry of the log, as GET /process/{id}/events answers it."""
+    definitions: JsonObject = {name: _entry_schema(name) for name in codec.EVENT_NAMES}
+    entries: list[Json] = [{"$ref": f"#/$defs/{name}"} for name in codec.EVENT_NAMES]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An entry of a process's log",
+        "oneOf": entries,
+        "$defs": definitions,
+    }
+
+
+def _entry_schema(name: str) -> JsonObject:
+    kind, _ = codec._CLASSES[name]  # noqa: SLF001 - the one table of names
+    names = [field.name for field in fields(kind)]
+    data = _data_schema(name)
+    return {
+        "description": _sentence(kind),
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["sequence", "type", "at", "step", "attempt", "actor", "data"],
+        "properties": {
+            "sequence": {"type": "integer", "minimum": 1},
+            "type": {"const": name},
+            "at": _TIME,
+            "step": _step_schema(kind) if "step" in names else {"type": "null"},
+            "attempt": {"type": "integer", "minimum": 0} if "attempt" in names else {"type": "null"},
+            "actor": {"type": "string"},
+            "data": data,
+        },
+    }
+
+
+def _data_schema(name: str) -> JsonObject:
+    kind, direction = codec._CLASSES[name]  # noqa: SLF001
+    hints = get_type_hints(kind)
+    members = [
+        field.name
+        for field in fields(kind)
+        if field.name not in _APART and not (field.name == "direction" and direction is not None)
+    ]
+    properties: JsonObject = {member: _member_schema(member, hints[member]) for member in members}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list[Json](members),
+        "properties": properties,
+    }
+
+
+def _member_schema(member: str, hint: type) -> JsonObject:
+    if member in _READ_AS:
+        return _READ_AS[member]
+    if member == "closes":
+        status: JsonObject = {"enum": list[Json](map(str, EffortStatus))}
+        pair: JsonObject = {"type": "array", "prefixItems": [{"type": "string"}, status], "items": False}
+        return {"type": "array", "items": pair}
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return {"enum": list[Json](map(str, hint))}
+    return cast("JsonObject", TypeAdapter(hint).json_schema())
+
+
+def _step_schema(kind: type) -> JsonObject:
+    optional = get_type_hints(kind)["step"] is not str
+    return {"type": ["string", "null"]} if optional else {"type": "string"}
+
+
+def _events_page() -> str:
+    parts = [_EVENTS_HEAD]
+    for name in codec.EVENT_NAMES:
+        kind, _ = codec._CLASSES[name]  # noqa: SLF001
+        lifted = [field.name for field in fields(kind) if field.name in _APART]
+        beside = f" Beside it: {' and '.join(f'`{member}`' for member in lifted)}." if lifted else ""
+        schema = json.dumps(_data_schema(name), indent=2)
+        parts.append(f"## {name}\n\n{_sentence(kind)}{beside}\n\n```json\n{schema}\n```\n")
+    return "\n".join(parts)
+
+
+def _problems_page() -> str:
+    rows = "\n".join(
+        f"| `{kind.slug}` | {kind.status} | {kind.title} | {kind.explanation} |"
+        for kind in problems.REGISTRY.values()
+    )
+    return f"{_PROBLEMS_HEAD}\n{rows}\n"
+
+
+def _statuses_page() -> str:
+    return f"{_STATUSES_HEAD}\n```mermaid\nstateDiagram-v2\n{''.join(_moves())}```\n{_STATUSES_TAIL}"
+
+
+def _moves() -> Iterator[str]:
+    yield f"    [*] --> {ProcessStatus.STARTED}\n"
+    for status, following in LEGAL_MOVES.items():
+        for after in ProcessStatus:
+            if after in following:
+                yield f"    {status} --> {after}\n"
+    for status in ProcessStatus:
+        if status in ENDED:
+            yield f"    {status} --> [*]\n"
+
+
+def _sentence(kind: type) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
+
+_NOTE = "<!-- Written by `python -m docs.generate` from the code; don't edit it by hand. -->"
+
+_EVENTS_HEAD = f"""# Events of the log
+
+{_NOTE}
+
+Each entry of a process's log, as `GET /process/{{id}}/events` gives it, has the members `sequence` (1, 2, 3 … without
+a gap), `type`, `at`, `step`, `attempt`, `actor` and `data`. `step` and `attempt` are null where an event has none.
+`actor` is who asked for the process (of `accepted`) or the server that wrote the entry. What `data` holds depends on
+the type, and stands below as JSON Schema; [events.json](events.json) has the schema of whole entries.
+
+In the store the same events are written flat, with payloads as JSON text and times as milliseconds since 1970 UTC. The
+format only grows: a new member has a default, and a new event has a new name. A reader that meets a name or a member
+that it doesn't know must not guess.
+"""  # noqa: E501 - prose, as wide as the other pages
+
+_PROBLEMS_HEAD = f"""# Problems over HTTP
+
+{_NOTE}
+
+Every refusal is a document of RFC 9457 with the media type `application/problem+json`: `type`, `title`, `status`,
+`detail`, and often `errors` with JSON pointers. `type` is `/problems/<name>`, which the service serves as a page. No
+value that was sent is repeated, and no internal name is shown. `503` and `429` have `Retry-After`.
+
+| name | status | title | what it means |
+|---|---|---|---|"""  # noqa: E501 - likewise
+
+_STATUSES_HEAD = f"""# Statuses
+
+{_NOTE}
+
+The moves of a process, drawn from the table that the machine itself obeys: an event that would make any other move
+makes the log unreadable. `failed` is for a process that an operator gave up; there are no operator actions yet.
+"""  # noqa: E501 - likewise
+
+_STATUSES_TAIL = """
+| of a process | meaning |
+|---|---|
+| `started` | accepted, and going forward |
+| `compensating` | turned back: what is in flight is awaited, then everything that may have happened is undone |
+| `suspended` | it can't go on by itself; `reason` and `waiting_for` say why |
+| `completed` | every step completed |
+| `compensated` | everything that may have happened is undone; a late success may still reopen it |
+| `failed` | given up by an operator |
+
+| of a step | meaning |
+|---|---|
+| `pending` | not started |
+| `running` | a command is out and may still be answered |
+| `retrying` | an attempt failed or timed out, and the next one is due |
+| `completed` | an attempt was answered by success |
+| `failed` | every attempt was answered by a failure that says that nothing happened |
+| `unknown` | it is over, and an attempt that was never answered may have had an effect |
+| `skipped` | it need not be done (no definition of this version leads there) |
+
+| of an undo | meaning |
+|---|---|
+| `pending`, `running`, `retrying` | as of a step |
+| `compensated` | acknowledged |
+| `failed` | its attempts are spent: the process is suspended |
+| `skipped` | as of a step |
+"""
+
+
+def main() -> None:
+    """Write the files."""
+    for file, text in generated().items():
+        file.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{file.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
