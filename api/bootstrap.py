@@ -170,6 +170,7 @@ class _Server:
             observer=self._observer,
             name=self._name,
             prefetch=self._settings.prefetch,
+            with_step_events=self._settings.step_events,
         )
 
     async def _demo_participants(self, stopping: asyncio.Event) -> None:

@@ -8,6 +8,10 @@ _COUNTERS = {
     "dead_letter": ("Messages that were parked in the dead letters", ("reason",)),
     "duplicate": ("Messages that were in the log already", ()),
     "conflict": ("Appends that another coordinator overtook", ()),
+    "defect": ("Messages whose handling failed for no known reason and was tried again", ()),
+    "wake_refused": ("Timers of processes that can't go on", ("reason",)),
+    "ack_lost": ("Acknowledgements whose channel was gone; the messages come again", ()),
+    "bus_returned": ("Times that the broker was usable again after it was away", ()),
     "timer_fired": ("Timers that went off", ()),
 }
 

@@ -31,13 +31,14 @@ class Coordinator:
         observer: Observer,
         name: str,
         prefetch: int,
+        with_step_events: bool = False,
     ) -> None:
         timekeeper = Timekeeper(bus, projections, clock, observer)
         parts = Parts(
             log=log,
             loader=Loader(log, projections, catalog),
             catalog=catalog,
-            publisher=Publisher(bus, observer),
+            publisher=Publisher(bus, observer, with_step_events=with_step_events),
             projector=Projector(projections, observer),
             timekeeper=timekeeper,
             clock=clock,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from saga.coordinator.admission import Admitted, AdmittedReply, AdmittedStart, Rejected
 from saga.coordinator.known_states import KnownStates
 from saga.coordinator.loader import Loaded, Loader
-from saga.coordinator.outgoing import life_messages
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
@@ -24,7 +23,7 @@ from saga.coordinator.turns import Turns
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
 from saga.errors import VersionConflict
-from saga.ports.bus import APP_ID, Delivery, OutgoingMessage
+from saga.ports.bus import APP_ID, Delivery
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
 from saga.ports.observer import Observer
@@ -57,7 +56,7 @@ class Settled:
 
     graph: StepGraph
     state: ProcessState
-    life: Sequence[OutgoingMessage] = ()
+    untold: Sequence[Transition] = ()
     parked: str | None = None
 
 
@@ -82,7 +81,8 @@ class Handler:
             return None
         # No command waits for these two: they only hold up the acknowledgement.
         await asyncio.gather(
-            parts.publisher.all(settled.life), parts.projector.save(settled.graph, settled.state)
+            parts.publisher.life(settled.state, settled.untold),
+            parts.projector.save(settled.graph, settled.state),
         )
         parts.observer.reached("projected")
         return settled
@@ -135,7 +135,7 @@ class Handler:
         self._states.keep(state)
         parts.timekeeper.set(state.process_id, state.version, next_wake(ruling.graph, state))
         await parts.publisher.commands(state, transition.commands, at=transition.at)
-        return Settled(ruling.graph, state, tuple(life_messages(state, transition)), ruling.parked)
+        return Settled(ruling.graph, state, (transition,), ruling.parked)
 
     async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
         """Publish again what a message caused that is in the log already: its first acknowledgement was lost."""
@@ -148,7 +148,7 @@ class Handler:
                 parts.observer.counted("duplicate")
                 commands = outstanding(state, transition.commands)
                 await parts.publisher.commands(state, commands, at=transition.at)
-                return Settled(ruling.graph, state, tuple(life_messages(state, transition)))
+                return Settled(ruling.graph, state, (transition,))
         return Settled(ruling.graph, state)
 
     async def _cached(self, message: Admitted) -> Standing | None:
@@ -183,7 +183,7 @@ class Handler:
                 if command.command_id != answered or _is_progress(message)
             ]
             await parts.publisher.commands(state, commands, at=transition.at)
-            await parts.publisher.all(life_messages(state, transition))
+        await parts.publisher.life(state, loaded.tail)
         await parts.projector.save(loaded.graph, state)
         parts.timekeeper.set(state.process_id, state.version, next_wake(loaded.graph, state))
 

@@ -10,6 +10,7 @@ from saga.messages.timestamps import rfc3339
 from saga.messages.wake import WakeCommand
 from saga.ports.bus import Exchange, OutgoingMessage
 from saga.process import events as ev
+from saga.process.codec import event_name
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
 from saga.views.event import event_entry
@@ -39,18 +40,24 @@ def command_message(state: ProcessState, command: Command, *, at: int) -> Outgoi
     )
 
 
-def life_messages(state: ProcessState, transition: Transition) -> Iterator[OutgoingMessage]:
-    """Tell of each change of a process's standing in a transition, in order."""
-    for offset, event in enumerate(transition.events):
+def life_messages(
+    state: ProcessState, transition: Transition, *, with_steps: bool
+) -> Iterator[OutgoingMessage]:
+    """Tell of each change of a process's standing in a transition, in order; of its steps' too, if asked."""
+    process_type = state.origin.process_type
+    for number, event in enumerate(transition.events, start=transition.first):
         word = _LIFE_WORDS.get(type(event))
         if word is not None:
-            yield _life_message(state, transition, event, word, transition.first + offset)
+            yield _life_message(state, transition, event, f"process.{process_type}.{word}", number)
+        elif with_steps and isinstance(event, ev.AttemptEvent):
+            step_word = event_name(event).removeprefix("step_")
+            kind = f"step.{process_type}.{event.step}.{step_word}"
+            yield _life_message(state, transition, event, kind, number)
 
 
 def _life_message(
-    state: ProcessState, transition: Transition, event: ev.Event, word: str, number: int
+    state: ProcessState, transition: Transition, event: ev.Event, kind: str, number: int
 ) -> OutgoingMessage:
-    kind = f"process.{state.origin.process_type}.{word}"
     message_id = f"{state.process_id}:{number}"
     entry = event_entry(number, event, transition)
     return OutgoingMessage(

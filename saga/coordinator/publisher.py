@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from saga.coordinator.outgoing import command_message, unroutable_message
+from saga.coordinator.outgoing import command_message, life_messages, unroutable_message
 from saga.coordinator.patience import patiently
 from saga.messages.command import Command
 from saga.ports.bus import MessageBus, OutgoingMessage, PublishResult
 from saga.ports.observer import Observer
 from saga.process.state import ProcessState
+from saga.process.transition import Transition
 
 
 class Publisher:
     """Publish until the broker confirmed; a second publication is the same message."""
 
-    def __init__(self, bus: MessageBus, observer: Observer) -> None:
+    def __init__(self, bus: MessageBus, observer: Observer, *, with_step_events: bool = False) -> None:
         self._bus = bus
         self._observer = observer
+        self._with_step_events = with_step_events
 
     async def commands(self, state: ProcessState, commands: Sequence[Command], *, at: int) -> None:
         """Return when every command is confirmed; one that came back is answered as a retryable failure."""
@@ -26,16 +28,18 @@ class Publisher:
             await asyncio.gather(*(self._command(state, command, at) for command in commands))
         self._observer.reached("confirmed")
 
-    async def all(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Return when every message is confirmed; nobody needs to take them."""
-        for message in messages:
-            await patiently(lambda message=message: self._bus.publish(message), self._observer)  # type: ignore[misc]  # mypy can't type a default of a lambda
+    async def life(self, state: ProcessState, transitions: Iterable[Transition]) -> None:
+        """Tell of what happened, in order; returns when it is confirmed, whether or not anybody listens."""
+        for transition in transitions:
+            for message in life_messages(state, transition, with_steps=self._with_step_events):
+                await self._publish(message)
+
+    async def _publish(self, message: OutgoingMessage) -> PublishResult:
+        return await patiently(lambda: self._bus.publish(message), self._observer)
 
     async def _command(self, state: ProcessState, command: Command, at: int) -> None:
         message = command_message(state, command, at=at)
         self._observer.reached("published")
-        result = await patiently(lambda: self._bus.publish(message), self._observer)
-        if result is PublishResult.RETURNED:
+        if await self._publish(message) is PublishResult.RETURNED:
             self._observer.counted("unroutable", service=command.routing_key.split(".")[1])
-            answer = unroutable_message(state, command, at=at)
-            await patiently(lambda: self._bus.publish(answer), self._observer)
+            await self._publish(unroutable_message(state, command, at=at))

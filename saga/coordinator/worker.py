@@ -5,9 +5,10 @@ message nothing but time.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
-from saga.coordinator.admission import Admitted, Rejected, admit
+from saga.coordinator.admission import Admitted, AdmittedWake, Rejected, admit
 from saga.coordinator.handler import Handler, Settled
 from saga.coordinator.patience import GaveUp, patiently
 from saga.definition.catalog import Catalog
@@ -18,7 +19,10 @@ from saga.ports.observer import Observer
 # A reply may overtake the news of its process by a moment; so many may wait for it at once, this long.
 WAITS_S = (0.2, 0.5, 1.0)
 WAITING_MAX = 50
+PAUSES_AFTER_DEFECT_S = (0.5, 2.0, 5.0)
 PAUSE_AFTER_GIVING_UP_S = 5.0
+
+_log = logging.getLogger("saga.coordinator")
 
 
 class Worker:
@@ -68,7 +72,7 @@ class Worker:
             task.add_done_callback(self._in_hand.discard)
         self._observer.reached("received")
         try:
-            await self._see_through(delivery)
+            await self._see_through_whatever_happens(delivery)
         except GaveUp:
             self._gave_up.set()
             return
@@ -78,16 +82,42 @@ class Worker:
     async def _consume(self) -> Consumption:
         return await patiently(lambda: self._bus.consume(self.take, prefetch=self._prefetch), self._observer)
 
+    async def _see_through_whatever_happens(self, delivery: Delivery) -> None:
+        """Try again what failed for no known reason, a few times; then park it, or it would hold its place."""
+        for pause_s in PAUSES_AFTER_DEFECT_S:
+            try:
+                return await self._see_through(delivery)
+            except GaveUp:
+                raise
+            except Exception:  # noqa: BLE001 - whatever it is, it must not cost the queue a place
+                _log.exception("a message could not be handled; it is tried again")
+                self._observer.counted("defect")
+                await asyncio.sleep(pause_s)
+        return await self._park(
+            delivery, "internal-error", "handling it failed again and again; see the logs"
+        )
+
     async def _see_through(self, delivery: Delivery) -> None:
         try:
             message = admit(delivery, new_process_id=self._new_process_id)
+        except Rejected as rejected:
+            return await self._park(delivery, rejected.reason, rejected.detail)
+        try:
             settled = await self._handle(message, delivery)
             if settled.parked is not None:
                 await self._park(delivery, "unusable-output", settled.parked)
         except Rejected as rejected:
-            await self._park(delivery, rejected.reason, rejected.detail)
+            await self._refuse(message, delivery, rejected.reason, rejected.detail)
         except (UnreadableLog, UnknownDefinition, Unstorable) as error:
-            await self._park(delivery, error.code, str(error))
+            _log.error("process %s stands still: %s", message.process_id, error)
+            await self._refuse(message, delivery, error.code, str(error))
+
+    async def _refuse(self, message: Admitted, delivery: Delivery, reason: str, detail: str) -> None:
+        if isinstance(message, AdmittedWake):
+            # The timer itself stands in the store: parking its messages would only pile them up.
+            self._observer.counted("wake_refused", reason=reason)
+        else:
+            await self._park(delivery, reason, detail)
 
     async def _handle(self, message: Admitted, delivery: Delivery) -> Settled:
         try:
