@@ -105,7 +105,8 @@ MIX: tuple[tuple[str, dict[str, str], str], ...] = (
     ("trip", {"car": "twice", "flight": "fail:2"}, "completed"),
     ("trip", {"payment": "refuse"}, "compensated"),
     ("trip", {"car": "refuse", "undo_hotel": "fail:2"}, "compensated"),
-    ("diamond", {"left": "contradict"}, "completed"),
+    # With several coordinators either answer may be taken first; whichever it is, the other changes no more.
+    ("diamond", {"left": "contradict"}, "completed|compensated"),
     ("diamond", {"end": "refuse", "undo_right": "fail:1"}, "compensated"),
     ("diamond", {"bottom": "fail:9"}, "compensated"),
     ("hasty", {"quick": "silent"}, "compensated"),

@@ -121,6 +121,8 @@ class ScriptedParticipants:
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
             connection = await aio_pika.connect(f"{self.url}?heartbeat=5", timeout=10)
+            lost = asyncio.Event()  # the driver's own `closed()` does not notice a reset
+            connection.close_callbacks.add(lambda *_: lost.set())
             stack.push_async_callback(_close_quietly, connection)
             answers = await connection.channel(on_return_raises=True)
             commands = await answers.declare_exchange(
@@ -139,7 +141,7 @@ class ScriptedParticipants:
                 await queue.consume(self._take)
             self._line = _Line(events)
             self._up.set()
-            await connection.closed()
+            await lost.wait()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         command: dict[str, Any] = json.loads(message.body)
