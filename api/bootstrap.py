@@ -151,7 +151,9 @@ class _Server:
         )
         return Services(
             start=StartProcess(ports, self._catalog),
-            read=ReadProcesses(backends.log, backends.projections, self._catalog, backends.clock),
+            read=ReadProcesses(
+                backends.log, backends.projections, self._catalog, backends.bus, backends.clock
+            ),
             catalog=self._catalog,
             readiness=readiness,
             settings=self._settings,

@@ -91,7 +91,11 @@ class EmbeddedBus:
         """Count the consumers of the coordinators' queue."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
-        return self._switch.consumers()
+        return self._switch.consumers(COORDINATOR)
+
+    async def unserved(self, services: Collection[str]) -> Collection[str]:
+        """Name those of the services whose queue has no consumer now."""
+        return [service for service in services if not self._switch.consumers(service_queue(service))]
 
     async def missing(self) -> Collection[str]:
         """Name nothing: what was declared is a row of the same file."""

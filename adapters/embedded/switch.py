@@ -20,7 +20,6 @@ from adapters.embedded.messages import (
     insert_queues,
     mark_orphans,
 )
-from adapters.embedded.routing import COORDINATOR
 from saga.errors import OutcomeUnknown, StoreUnavailable
 from saga.ports.bus import DeliveryHandler
 
@@ -57,9 +56,9 @@ class Switch:
             for name in new:
                 self._lines.setdefault(name, Line(name, self._writer))
 
-    def consumers(self) -> int:
-        """Count the consumers of the coordinators' queue."""
-        line = self._lines.get(COORDINATOR)
+    def consumers(self, queue: str) -> int:
+        """Count the consumers of a queue."""
+        line = self._lines.get(queue)
         return 0 if line is None else line.consumers
 
     def waiting_in_memory(self, queue: str) -> int:

@@ -111,6 +111,16 @@ class RabbitBus:
             queue = self._topology.names.coordinator_queue
             return await consumer_count(self._incoming.connection, queue) or 0
 
+    async def unserved(self, services: Collection[str]) -> Collection[str]:
+        """Name those of the services whose queue has no consumer now. Raises BusUnavailable."""
+        names, connection = self._topology.names, self._incoming.connection
+        async with _asking("count the consumers"):
+            return [
+                service
+                for service in services
+                if not await consumer_count(connection, names.step_queue(service))
+            ]
+
     async def missing(self) -> Collection[str]:
         """Name the declared exchanges and queues that are not there now. Raises BusUnavailable."""
         async with _asking("look for the queues"):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from api.cli.output import Output
 
 ROLES = ("api", "coordinator")
-DEMO_ROLES = (*ROLES, "demo-participants")
+DEMO_PARTICIPANTS = "demo-participants"
+DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
 app = App(
     name="saga",
@@ -64,11 +65,16 @@ def serve(
 
 
 @app.command
-def demo() -> Exit:
+def demo(
+    *,
+    participants_only: Annotated[
+        bool, Parameter(negative="", help="Only the participants, beside servers that run elsewhere.")
+    ] = False,
+) -> Exit:
     """Run a server with the demo's sagas and participants."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.serve(DEMO_ROLES, demo=True)
+    return commands.serve((DEMO_PARTICIPANTS,) if participants_only else DEMO_ROLES, demo=True)
 
 
 @app.command

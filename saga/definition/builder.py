@@ -3,7 +3,7 @@
 trip = Saga("trip_booking", parameters=Trip, steps=[Step("hotel", service="hotel", action="book", ...)])
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any  # noqa: TID251 - the model judges the type of each word
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -16,6 +16,25 @@ from saga.errors import InvalidDefinition
 class Retry(RetryPolicy):
     """Say how often and how patiently to try; see `RetryPolicy`. Durations are seconds or ISO 8601."""
 
+    def __init__(
+        self,
+        *,
+        attempts: int | None = None,
+        backoff: float | str | None = None,
+        factor: float | None = None,
+        max_backoff: float | str | None = None,
+        jitter: float | None = None,
+        retry_on: Collection[str] | None = None,
+    ) -> None:
+        given = _given(
+            attempts=attempts, backoff=backoff, factor=factor, max_backoff=max_backoff, jitter=jitter,
+            retry_on=retry_on,
+        )  # fmt: skip
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise InvalidDefinition("retry", problems_of(error)) from None
+
 
 class Compensation(CompensationDefinition):
     """Name the action that undoes a step."""
@@ -23,7 +42,10 @@ class Compensation(CompensationDefinition):
     def __init__(
         self, action: str, *, timeout: float | str | None = None, retry: RetryPolicy | None = None
     ) -> None:
-        super().__init__(**_given(action=action, timeout=timeout, retry=retry))
+        try:
+            super().__init__(**_given(action=action, timeout=timeout, retry=retry))
+        except ValidationError as error:
+            raise InvalidDefinition(f"compensation {action!r}", problems_of(error)) from None
 
 
 class Step(StepDefinition):

@@ -7,13 +7,30 @@ from typing import Annotated, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from saga.definition.duration import PositiveSeconds, Seconds
-from saga.definition.parameters import foreign_references
+from saga.definition.parameters import broken_references, foreign_references
 from saga.messages.command import NAME_PATTERN
+from saga.messages.json_text import to_text
 
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
+
+
+def _in_order(value: object) -> object:
+    # The order of a set changes from run to run, and with it the hash of the definition.
+    return sorted(value, key=str) if isinstance(value, set | frozenset) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_in_order), Field(strict=False)]
 
 STEPS_MAX = 1_000
 ATTEMPTS_MAX = 1_000
@@ -42,7 +59,7 @@ class RetryPolicy(DefinitionModel):
     factor: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] | None = None
     max_backoff: Seconds | None = None
     jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    retry_on: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    retry_on: Words | None = None
 
 
 class CompensationDefinition(DefinitionModel):
@@ -66,7 +83,7 @@ class StepDefinition(DefinitionModel):
     service: Name
     action: Name
     compensation: CompensationDefinition | Literal["none"] | None = None
-    after: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    after: Words | None = None
     timeout: PositiveSeconds | None = None
     expected: Seconds | None = None
     retry: RetryPolicy | None = None
@@ -115,11 +132,17 @@ class SagaDefinition(DefinitionModel):
     @classmethod
     def _check_schema(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         try:
+            to_text(value).encode()
+        except ValueError as error:
+            raise ValueError("holds what JSON can't say: not a number, infinity, a lone surrogate") from error
+        try:
             Draft202012Validator.check_schema(value)
         except SchemaError as error:
             raise ValueError(f"not a JSON Schema (draft 2020-12): {error.message}") from error
         for reference in foreign_references(value):
             raise ValueError(f"the reference {reference!r} leads out of the schema; put the part into $defs")
+        for reference in broken_references(value):
+            raise ValueError(f"the reference {reference!r} leads nowhere; put the part into $defs")
         return value
 
 

@@ -6,7 +6,8 @@ from typing import cast
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from pydantic import JsonValue
-from referencing.jsonschema import EMPTY_REGISTRY
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
 from saga.messages.json_text import Json, JsonObject, to_text
 from saga.messages.strict_json import pointer_to
@@ -24,24 +25,50 @@ class ParameterSchema:
     def problems_with(self, parameters: JsonObject) -> tuple[tuple[str, str], ...]:
         """Give (JSON pointer, sentence) for each complaint, at most twenty."""
         problems: list[tuple[str, str]] = []
-        for error in self._validator.iter_errors(parameters):
-            problems.extend(_sentences(error))
-            if len(problems) >= PROBLEMS_MAX:
-                break
+        try:
+            for error in self._validator.iter_errors(parameters):
+                problems.extend(_sentences(error))
+                if len(problems) >= PROBLEMS_MAX:
+                    break
+        except (RecursionError, Unresolvable):
+            # Not seen when the definition was loaded: a reference that leads to itself, say.
+            problems.append(("", "can't be judged: the schema of this process type has a broken reference"))
         return tuple(problems[:PROBLEMS_MAX])
 
 
 def foreign_references(schema: JsonValue) -> Iterator[str]:
     """Give the references that lead out of a schema: nothing follows them, so a definition may not use them."""
+    for part in _parts(schema):
+        for word in ("$ref", "$dynamicRef"):
+            reference = part.get(word)
+            if isinstance(reference, str) and not reference.startswith("#"):
+                yield reference
+
+
+def broken_references(schema: dict[str, JsonValue]) -> Iterator[str]:
+    """Give the references within a schema that lead nowhere: no parameters could ever be judged by it."""
+    parts = list(_parts(schema))
+    if any("$id" in part for part in parts if part is not schema):
+        return  # a part with an id of its own has references of its own, judged when they are followed
+    whole = DRAFT202012.create_resource(schema)
+    resolver = EMPTY_REGISTRY.with_resource("", whole).resolver()
+    for part in parts:
+        reference = part.get("$ref")
+        if isinstance(reference, str):
+            try:
+                resolver.lookup(reference)
+            except Unresolvable:
+                yield reference
+
+
+def _parts(schema: JsonValue) -> Iterator[dict[str, JsonValue]]:
     pending: list[JsonValue] = [schema]
     while pending:
         item = pending.pop()
         if isinstance(item, list):
             pending.extend(item)
         elif isinstance(item, dict):
-            reference = item.get("$ref")
-            if isinstance(reference, str) and not reference.startswith("#"):
-                yield reference
+            yield item
             pending.extend(item.values())
 
 

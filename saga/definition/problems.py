@@ -9,10 +9,13 @@ from saga.definition.model import CompensationDefinition
 
 def problems_of(error: ValidationError, step_names: Sequence[object] = ()) -> tuple[str, ...]:
     """Give one sentence per complaint; no value that was given is repeated."""
+    complaints = error.errors(include_url=False, include_input=False, include_context=False)
+    telling = [
+        complaint for complaint in complaints if not _is_noise(complaint["loc"], str(complaint["type"]))
+    ]
+    # What is noise beside another complaint is all there is to say when it stands alone.
     return tuple(
-        _sentence(complaint["loc"], str(complaint["msg"]), step_names)
-        for complaint in error.errors(include_url=False, include_input=False, include_context=False)
-        if not _is_noise(complaint["loc"], str(complaint["type"]))
+        _sentence(complaint["loc"], str(complaint["msg"]), step_names) for complaint in telling or complaints
     )
 
 

@@ -4,6 +4,7 @@ Each is checked whole before any is used; what is wrong is said with the file an
 """
 
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -39,6 +40,8 @@ def parse_definition(text: str, *, source: str) -> SagaDefinition:
         document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise InvalidDefinition(source, (f"not YAML: {_one_line(error)}",)) from None
+    except RecursionError:
+        raise InvalidDefinition(source, ("nested too deep to be read",)) from None
     if not isinstance(document, dict):
         raise InvalidDefinition(source, ("a definition is an object with process_type and steps",))
     try:
@@ -90,12 +93,16 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
+# `<<: *shared` is no key of its own: its members give way to those that are written out.
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """The safe loader, which also refuses a key that is given twice: one of them would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002 - yaml's signature
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        repeated = [key for key in set(map(str, keys)) if list(map(str, keys)).count(key) > 1]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
+        repeated = [key for key, count in Counter(map(str, keys)).items() if count > 1]
         if repeated:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {repeated[0]!r} is given twice", node.start_mark

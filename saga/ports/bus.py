@@ -118,6 +118,10 @@ class MessageBus(Protocol):
         """Count the consumers of the coordinators' queue. Raises BusUnavailable."""
         ...
 
+    async def unserved(self, services: Collection[str]) -> Collection[str]:
+        """Name those of the services whose queue has no consumer now. Raises BusUnavailable."""
+        ...
+
     async def missing(self) -> Collection[str]:
         """Name the declared exchanges and queues that are not there now. Raises BusUnavailable."""
         ...

@@ -1,13 +1,14 @@
 """What anybody can ask about processes: one, its log, a page of many, and to be told when one moves on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
-from saga.errors import NotReady
+from saga.errors import BusUnavailable, NotReady
 from saga.messages.json_text import JsonObject
+from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.event_log import EventLog
 from saga.ports.projections import Position, ProjectionFilter, ProjectionStore
@@ -20,11 +21,14 @@ from saga.views.estimate import estimated_end
 from saga.views.event import event_entries
 from saga.views.process import as_accepted, process_document, started_document, summary
 from saga.views.process_type import process_type_document, process_type_summary
+from saga.views.waiting import asked_services
 
 # Somebody who waits looks again after this many seconds, then less and less often.
 FIRST_LOOK_S = 0.02
 LAST_LOOK_S = 0.5
 LOOK_GROWTH = 1.5
+
+ASK_BROKER_WITHIN_S = 0.5
 
 
 class Stopping(Protocol):
@@ -38,10 +42,13 @@ class Stopping(Protocol):
 class ReadProcesses:
     """Answer questions from the projections, and from the log where they don't know yet. Changes nothing."""
 
-    def __init__(self, log: EventLog, projections: ProjectionStore, catalog: Catalog, clock: Clock) -> None:
+    def __init__(
+        self, log: EventLog, projections: ProjectionStore, catalog: Catalog, bus: MessageBus, clock: Clock
+    ) -> None:
         self._log = log
         self._projections = projections
         self._catalog = catalog
+        self._bus = bus
         self._clock = clock
         self._durations = StepDurations(projections, clock)
 
@@ -56,7 +63,12 @@ class ReadProcesses:
     async def document(self, state: ProcessState) -> JsonObject:
         """Write everything that is known of a process."""
         known = await self._catalog.get(state.origin.definition_hash)
-        return process_document(known.graph, state, estimated_end=await self._end(known.graph, state))
+        return process_document(
+            known.graph,
+            state,
+            estimated_end=await self._end(known.graph, state),
+            unserved=await self._unserved(known.graph, state),
+        )
 
     async def started(self, graph: StepGraph, state: ProcessState) -> JsonObject:
         """Write the answer to a start from where the process stands."""
@@ -145,6 +157,16 @@ class ReadProcesses:
             versions=await self._catalog.versions(name),
             durations=await self._durations.of(name),
         )
+
+    async def _unserved(self, graph: StepGraph, state: ProcessState) -> Collection[str]:
+        asked = asked_services(graph, state)
+        if not asked:
+            return ()
+        try:
+            async with asyncio.timeout(ASK_BROKER_WITHIN_S):
+                return await self._bus.unserved(asked)
+        except (BusUnavailable, TimeoutError):
+            return ()  # a process can be read also while the broker is away
 
     async def _end(self, graph: StepGraph, state: ProcessState) -> int:
         durations = await self._durations.of(state.origin.process_type)

@@ -1,5 +1,7 @@
 """A process as people and programs read it: `GET /process/{id}`, and the short answer to its start."""
 
+from collections.abc import Collection
+
 from saga.definition.graph import StepGraph, StepNode
 from saga.messages.command import CommandRef
 from saga.messages.json_text import Json, JsonObject, JsonText, from_text
@@ -11,20 +13,24 @@ from saga.views.waiting import waiting_for
 from saga.views.words import COMPENSATION_WORDS, STEP_WORDS
 
 
-def process_document(graph: StepGraph, state: ProcessState, *, estimated_end: int) -> JsonObject:
-    """Write everything that is known of a process."""
+def process_document(
+    graph: StepGraph, state: ProcessState, *, estimated_end: int, unserved: Collection[str] = ()
+) -> JsonObject:
+    """Write everything that is known of a process; `unserved` names services that nobody carries out."""
+    waits = waiting_for(graph, state, unserved=unserved)
+    is_unserved = any(wait["kind"] == "service" for wait in waits)
     return {
         "process_id": state.process_id,
         "process_type": state.origin.process_type,
         "definition": state.origin.definition_hash,
         "status": str(state.status),
-        "reason": state.reason or state.suspended_for,
-        "attention": state.attention or state.status is ProcessStatus.SUSPENDED,
+        "reason": state.suspended_for or state.reason,
+        "attention": state.attention or is_unserved or state.status is ProcessStatus.SUSPENDED,
         "parameters": from_text(state.parameters),
         "result": None,
         "labels": dict(state.origin.labels),
         "steps": [_step(state, node) for node in graph.nodes],
-        "waiting_for": list[Json](waiting_for(graph, state)),
+        "waiting_for": list[Json](waits),
         "allowed_actions": [],
         "estimated_completion": rfc3339(estimated_end),
         "started_at": rfc3339(state.origin.accepted_at),

@@ -1,6 +1,6 @@
 """What a process waits for just now: replies, timers, a person, or a coordinator to take it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from saga.definition.graph import StepGraph, StepNode
 from saga.messages.command import CommandRef
@@ -11,8 +11,21 @@ from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.timers import START_GRACE_MS
 
 
-def waiting_for(graph: StepGraph, state: ProcessState) -> list[JsonObject]:
-    """List what the process waits for, in the order of its steps; empty once it has ended."""
+def asked_services(graph: StepGraph, state: ProcessState) -> frozenset[str]:
+    """Name the services that an answer is awaited from."""
+    return frozenset(
+        graph.by_name[name].service
+        for name, step in state.steps.items()
+        for effort in (step.action, step.undo)
+        if effort is not None and effort.status is EffortStatus.RUNNING
+    )
+
+
+def waiting_for(graph: StepGraph, state: ProcessState, *, unserved: Collection[str] = ()) -> list[JsonObject]:
+    """List what the process waits for, in the order of its steps; empty once it has ended.
+
+    `unserved` names services whose queue nobody takes from: they are listed beside the replies awaited.
+    """
     if state.status.is_ended:
         return []
     if not state.is_taken:
@@ -20,19 +33,22 @@ def waiting_for(graph: StepGraph, state: ProcessState) -> list[JsonObject]:
         return [
             _entry("timer", since=state.origin.accepted_at, until=until, reason="no coordinator took it yet")
         ]
-    waits = [wait for node in graph.nodes for wait in _of_step(state, node)]
+    waits = [wait for node in graph.nodes for wait in _of_step(state, node, unserved)]
     if state.status is ProcessStatus.SUSPENDED and not any(wait["kind"] == "operator" for wait in waits):
         waits.append(_entry("operator", since=state.updated_at, reason=state.suspended_for))
     return waits
 
 
-def _of_step(state: ProcessState, node: StepNode) -> Iterator[JsonObject]:
+def _of_step(state: ProcessState, node: StepNode, unserved: Collection[str]) -> Iterator[JsonObject]:
     step = state.step(node.name)
     for direction, effort in ((Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo)):
         if effort is None:
             continue
         if effort.status is EffortStatus.RUNNING:
             yield _for_reply(state, node, direction, effort)
+            if node.service in unserved:
+                reason = f"nobody takes commands for the service {node.service}"
+                yield _entry("service", node.name, since=effort.attempts[-1].started_at, reason=reason)
         elif effort.status is EffortStatus.RETRYING:
             yield _for_timer(node, direction, effort)
         elif _is_stuck(state, node, direction, effort):

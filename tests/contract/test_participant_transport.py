@@ -141,3 +141,23 @@ async def test_closing_finishes_what_is_in_hand(carrier: Carrier) -> None:
     await closing
 
     await eventually(lambda: inbox.bodies == [b"begun"])
+
+
+async def test_a_service_that_nobody_carries_out_is_named(carrier: Carrier) -> None:
+    """The orchestrator can tell which services have no consumer, also where there is no such queue."""
+    await carrier.bus.declare(["hotel", "car"])
+    serving = await carrier.participants.serve("hotel", _echo, concurrency=1)
+
+    async def unserved() -> bool:
+        return sorted(await carrier.bus.unserved(["hotel", "car", "never_declared"])) == [
+            "car",
+            "never_declared",
+        ]
+
+    await eventually(unserved)
+    await serving.stop()
+
+    async def nobody_is_left() -> bool:
+        return "hotel" in await carrier.bus.unserved(["hotel"])
+
+    await eventually(nobody_is_left)

@@ -159,7 +159,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     settings = Settings(http_port=0, api_tokens=tokens)
     services = Services(
         start=StartProcess(ports, catalog),
-        read=ReadProcesses(store.log, store.projections, catalog, store.clock),
+        read=ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock),
         catalog=catalog,
         readiness=readiness,
         settings=settings,

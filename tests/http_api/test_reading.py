@@ -56,13 +56,15 @@ async def _read(service: Service, path: str) -> Any:
 
 
 async def test_a_running_process_tells_what_it_waits_for(service: Service) -> None:
-    """A running step waits for a reply, one in backoff for a timer; both say until when."""
+    """A running step waits for a reply, and for a service that nobody carries out; one in backoff for a timer."""
     process_id = await service.start()
     await service.play(process_id, Started(), AttemptStarted(Direction.ACTION, "ingestion", 1, DUE_AT))
     document = await _read(service, f"/process/{process_id}")
     ProcessDocument.model_validate(document)
-    (wait,) = document["waiting_for"]
+    wait, unserved = document["waiting_for"]
     assert (wait["kind"], wait["step"]) == ("reply", "ingestion")
+    assert (unserved["kind"], unserved["step"]) == ("service", "ingestion")
+    assert document["attention"] is True
     assert wait["command_id"] == f"{process_id}.ingestion.a1" == document["steps"][0]["command_id"]
     assert wait["until"] == "2027-01-15T08:00:00.000Z"
     await service.play(
