@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.pages import README, ROOT, Block, blocks
+from tests.docs.pages import DOCS, README, ROOT, Block, blocks
 from tests.docs.reader import Reader
 from tests.support.deployment import SagaServer
 
@@ -85,6 +85,26 @@ def test_the_participant_of_the_readme_carries_out_steps(settings: Mapping[str, 
     ):
         start = "saga start order -p item=lamp -p quantity=2 --wait 20\n"
         Reader(tmp_path, server.url).run(Block("bash", start, Block("text", "ID completed\n")))
+
+
+def test_the_dead_letters_can_be_read(settings: Mapping[str, str], tmp_path: Path) -> None:
+    """The program on their page prints why a start was refused, and leaves it where it is."""
+    page = DOCS / "how-to" / "dead-letters.md"
+    (program,) = (block for block in blocks(page) if block.file_name == "dead_letters.py")
+    (publish,) = (
+        block for block in blocks(README) if "process.start" in block.text and block.language == "python"
+    )
+    prefix = settings["SAGA_AMQP_PREFIX"]
+    (tmp_path / "dead_letters.py").write_text(
+        program.text.replace("saga.dead-letter", f"{prefix}.dead-letter")
+    )
+    (tmp_path / "publish.py").write_text(publish.text.replace("saga.commands", f"{prefix}.commands"))
+    with SagaServer(["serve"], settings) as server:  # no definition: the start's type is unknown here
+        reader = Reader(tmp_path, server.url, settings)
+        reader.run(Block("bash", "python publish.py\n"))
+        shown = Block("text", "unknown-process-type no definition of 'document_analysis' is loaded\n")
+        for _ in range(2):
+            reader.run(Block("bash", "python dead_letters.py | sed -n 1p\n", shown))
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from prometheus_client import CollectorRegistry
 
+from adapters.telemetry.metrics import PrometheusObserver
 from api.problems import REGISTRY
 from api.settings import Settings
 from docs.generate import events_schema, generated
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 REFERENCE = DOCS / "reference"
 _COMMAND = re.compile(r"^│ (?P<name>[a-z][a-z-]*) ", re.MULTILINE)
+_REASON = re.compile(r"(?:Rejected\(|_park\(delivery,|_park\(\n\s+delivery,)\s*\"(?P<reason>[a-z-]+)\"")
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z-]*)")
 
 
@@ -67,6 +70,23 @@ def test_every_problem_is_described() -> None:
     """The page of the problems has each name."""
     page = (REFERENCE / "problems.md").read_text()
     assert [slug for slug in REGISTRY if f"| `{slug}` |" not in page] == []
+
+
+def test_every_metric_is_described() -> None:
+    """The page about running it names each counter."""
+    registry = CollectorRegistry()
+    PrometheusObserver(registry)
+    page = (DOCS / "how-to" / "rabbitmq-and-mongodb.md").read_text()
+    assert [family.name for family in registry.collect() if f"`{family.name}_total`" not in page] == []
+
+
+def test_every_reason_of_a_dead_letter_is_described() -> None:
+    """The page about them names each reason that a coordinator gives."""
+    page = (DOCS / "how-to" / "dead-letters.md").read_text()
+    source = "".join(file.read_text() for file in (ROOT / "saga" / "coordinator").glob("*.py"))
+    reasons = set(_REASON.findall(source))
+    assert len(reasons) > 10
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in page] == []
 
 
 def test_every_word_of_a_definition_is_described() -> None:
