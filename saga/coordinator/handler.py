@@ -132,13 +132,17 @@ class Handler:
         parts.observer.reached("append_sent")
         await patiently(lambda: parts.log.append(transition), parts.observer)
         parts.observer.reached("appended")
-        self._states.keep(state)
         parts.timekeeper.set(state.process_id, state.version, next_wake(ruling.graph, state))
         await parts.publisher.commands(state, transition.commands, at=transition.at)
+        self._states.keep(state)  # not before: that it is known here means that its commands were published
         return Settled(ruling.graph, state, (transition,), ruling.parked)
 
     async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
-        """Publish again what a message caused that is in the log already: its first acknowledgement was lost."""
+        """Tell again what a message changed that is in the log already: its first acknowledgement was lost.
+
+        Of its commands, those that may not have been published were so when the log was read. More would echo:
+        each copy of a command brings one more reply, and each of these one more copy of the next command.
+        """
         parts, state = self._parts, ruling.state
         if _is_progress(message):
             return Settled(ruling.graph, state)
@@ -146,8 +150,6 @@ class Handler:
         for transition in log:
             if transition.cause.identity == message.identity:
                 parts.observer.counted("duplicate")
-                commands = outstanding(state, transition.commands)
-                await parts.publisher.commands(state, commands, at=transition.at)
                 return Settled(ruling.graph, state, (transition,))
         return Settled(ruling.graph, state)
 
@@ -163,16 +165,19 @@ class Handler:
     async def _fresh(self, message: Admitted) -> Standing | NoProcess:
         """Read the process from the log, and first finish what its last writer may have left undone."""
         parts = self._parts
+        known = self._states.get(message.process_id)
+        published = 0 if known is None else known.version
         self._states.forget(message.process_id)
         loaded = await patiently(lambda: parts.loader.load(message.process_id), parts.observer)
         if loaded is None:
             return NoProcess(is_fresh=True)
         if loaded.tail:
-            await self._finish(loaded, message)
+            await self._finish(loaded, message, published)
         self._states.keep(loaded.state)
         return Standing(loaded.state, loaded.graph, is_fresh=True)
 
-    async def _finish(self, loaded: Loaded, message: Admitted) -> None:
+    async def _finish(self, loaded: Loaded, message: Admitted, published: int) -> None:
+        """Publish and project what the projection does not know of; up to `published` this server did itself."""
         parts, state = self._parts, loaded.state
         answered = message.command_id if isinstance(message, AdmittedReply) else None
         for transition in loaded.tail:
@@ -180,7 +185,7 @@ class Handler:
             commands = [
                 command
                 for command in outstanding(state, transition.commands)
-                if command.command_id != answered or _is_progress(message)
+                if transition.last > published and (command.command_id != answered or _is_progress(message))
             ]
             await parts.publisher.commands(state, commands, at=transition.at)
         await parts.publisher.life(state, loaded.tail)

@@ -1,6 +1,7 @@
 """The definitions that this server knows: which is current per type, and any other by its hash."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,8 +50,15 @@ class Catalog:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Read which definitions are current; other servers may have registered some."""
-        self._current = {stored.process_type: self._known(stored) for stored in await self._store.current()}
+        """Read which definitions are current; other servers may have registered some.
+
+        One that only a newer version can read is left out: servers of both versions run side by side.
+        """
+        current: dict[str, KnownDefinition] = {}
+        for stored in await self._store.current():
+            with suppress(UnknownDefinition):
+                current[stored.process_type] = self._known(stored)
+        self._current = current
 
     def current(self, process_type: str) -> KnownDefinition | None:
         """Give the definition that new processes of a type start with."""
@@ -81,7 +89,16 @@ class Catalog:
     def _known(self, stored: StoredDefinition) -> KnownDefinition:
         known = self._by_hash.get(stored.hash)
         if known is None:
-            definition = from_canonical_text(stored.text)
-            known = KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)
+            known = _read(stored)
             self._by_hash[stored.hash] = known
         return known
+
+
+def _read(stored: StoredDefinition) -> KnownDefinition:
+    try:
+        definition = from_canonical_text(stored.text)
+        return KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)
+    except ValueError as error:
+        raise UnknownDefinition(
+            f"this version of Batuta can't read the definition with the hash {stored.hash}: upgrade"
+        ) from error

@@ -24,16 +24,17 @@ class ParameterSchema:
 
     def problems_with(self, parameters: JsonObject) -> tuple[tuple[str, str], ...]:
         """Give (JSON pointer, sentence) for each complaint, at most twenty."""
-        problems: list[tuple[str, str]] = []
+        # The library complains once per missing member, and each of its complaints names them all.
+        problems: dict[tuple[str, str], None] = {}
         try:
             for error in self._validator.iter_errors(parameters):
-                problems.extend(_sentences(error))
+                problems.update(dict.fromkeys(_sentences(error)))
                 if len(problems) >= PROBLEMS_MAX:
                     break
         except (RecursionError, Unresolvable):
             # Not seen when the definition was loaded: a reference that leads to itself, say.
-            problems.append(("", "can't be judged: the schema of this process type has a broken reference"))
-        return tuple(problems[:PROBLEMS_MAX])
+            problems["", "can't be judged: the schema of this process type has a broken reference"] = None
+        return tuple(problems)[:PROBLEMS_MAX]
 
 
 def foreign_references(schema: JsonValue) -> Iterator[str]:

@@ -53,7 +53,7 @@ def _go_forward(draft: Draft, seen: Survey) -> None:
     if seen.done == seen.everything:
         draft.record(ev.Completed())
     else:
-        _suspend_if_stuck(draft)
+        _suspend_if_stuck(draft, seen)
 
 
 def _go_back(draft: Draft, seen: Survey) -> None:
@@ -65,11 +65,11 @@ def _go_back(draft: Draft, seen: Survey) -> None:
     if draft.state.version >= EVENTS_MAX:
         draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {EVENTS_MAX} events"))
         return
-    _release(draft, Direction.COMPENSATION, undoable(draft.graph, seen))
+    released = _release(draft, Direction.COMPENSATION, undoable(draft.graph, seen))
     if not seen.not_undone:
         draft.record(ev.Compensated())
     else:
-        _suspend_if_stuck(draft)
+        _suspend_if_stuck(draft, seen if released else survey(draft.graph, draft.state))
 
 
 def _release(draft: Draft, direction: Direction, nodes: Iterable[StepNode]) -> bool:
@@ -120,9 +120,9 @@ def _pivot_was_sent(draft: Draft) -> bool:
     return pivot is not None and bool(draft.state.step(pivot.name).action.attempts)
 
 
-def _suspend_if_stuck(draft: Draft) -> None:
+def _suspend_if_stuck(draft: Draft, seen: Survey) -> None:
     state = draft.state
-    stuck = _stuck(draft, survey(draft.graph, state))
+    stuck = _stuck(draft, seen)
     if stuck is None or state.status is ProcessStatus.SUSPENDED:
         return
     direction, name = stuck

@@ -17,7 +17,7 @@ from saga.process.survey import nodes_in
 
 REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
-_FRAME_BYTES = 1_024
+FRAME_BYTES = 1_024
 
 
 def effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> tuple[Command, ...]:
@@ -29,7 +29,7 @@ def command_bytes(graph: StepGraph, state: ProcessState, node: StepNode) -> int:
     """Estimate from above the size of the next command of a step, in characters."""
     results = sum(len(text) for text in _results(graph, state, node).values())
     undone = len(state.step(node.name).action.output or NULL)
-    return len(state.parameters) + results + undone + _FRAME_BYTES
+    return len(state.parameters) + results + undone + FRAME_BYTES
 
 
 def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Command, ...]:

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from saga.definition.graph import StepGraph
 from saga.process.advance import ENDS_BY_OPERATOR
+from saga.process.effects import FRAME_BYTES
+from saga.process.limits import COMMANDS_BYTES_MAX
 from saga.process.state import Effort, ProcessState
 from saga.process.status import EffortStatus
 from saga.process.survey import startable, survey, undoable
@@ -57,6 +59,8 @@ def _timer(effort: Effort) -> Wake | None:
 
 def _has_more_to_release(graph: StepGraph, state: ProcessState) -> bool:
     """Say whether a slice of a large release was sent and the rest is still to come."""
+    if len(graph.nodes) * (2 * state.payload_bytes + FRAME_BYTES) <= COMMANDS_BYTES_MAX:
+        return False  # all commands together would fit one slice
     seen = survey(graph, state)
     if not state.is_going_back:
         return any(True for _ in startable(graph, seen))
