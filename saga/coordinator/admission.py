@@ -113,6 +113,11 @@ def admit(delivery: Delivery, *, new_process_id: Callable[[], str]) -> Admitted:
     return _reply(delivery, word)
 
 
+def is_progress(message: Admitted) -> bool:
+    """Say whether a message only tells that a participant is still at work: losing one is no loss."""
+    return isinstance(message, AdmittedReply) and isinstance(message.received, ProgressReceived)
+
+
 def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[], str]) -> Admitted:
     body = _strict(delivery.body)
     if word == "start":

@@ -6,6 +6,7 @@ from saga.coordinator.handler import Handler, Parts
 from saga.coordinator.loader import Loader
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
+from saga.coordinator.standings import Standings
 from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.worker import Worker
 from saga.definition.catalog import Catalog
@@ -34,12 +35,15 @@ class Coordinator:
         with_step_events: bool = False,
     ) -> None:
         timekeeper = Timekeeper(bus, projections, clock, observer)
+        publisher = Publisher(bus, observer, with_step_events=with_step_events)
+        projector = Projector(projections, observer)
+        loader = Loader(log, projections, catalog)
         parts = Parts(
             log=log,
-            loader=Loader(log, projections, catalog),
+            standings=Standings(loader, publisher, projector, timekeeper, observer),
             catalog=catalog,
-            publisher=Publisher(bus, observer, with_step_events=with_step_events),
-            projector=Projector(projections, observer),
+            publisher=publisher,
+            projector=projector,
             timekeeper=timekeeper,
             clock=clock,
             ids=ids,

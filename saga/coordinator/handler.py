@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from saga.coordinator.admission import Admitted, AdmittedReply, AdmittedStart, Rejected
-from saga.coordinator.known_states import KnownStates
-from saga.coordinator.loader import Loaded, Loader
+from saga.coordinator.admission import Admitted, AdmittedStart, Rejected, is_progress
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.rulings import NoProcess, Ruling, Standing, rule, rule_on_new
+from saga.coordinator.standings import Standings
 from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.turns import Turns
 from saga.definition.catalog import Catalog
@@ -27,8 +26,7 @@ from saga.ports.bus import APP_ID, Delivery
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
 from saga.ports.observer import Observer
-from saga.process.effects import effects, outstanding
-from saga.process.inputs import ProgressReceived
+from saga.process.effects import effects
 from saga.process.state import ProcessState
 from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
@@ -39,7 +37,7 @@ class Parts:
     """Hold what the handler works with; the composition root fills it."""
 
     log: EventLog
-    loader: Loader
+    standings: Standings
     catalog: Catalog
     publisher: Publisher
     projector: Projector
@@ -66,7 +64,6 @@ class Handler:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._turns = Turns()
-        self._states = KnownStates()
 
     async def handle(self, message: Admitted, delivery: Delivery) -> Settled | None:
         """Return when all that the message causes is durable and sent; the caller acknowledges.
@@ -88,9 +85,10 @@ class Handler:
         return settled
 
     async def _settle(self, message: Admitted, delivery: Delivery) -> Settled | None:
-        standing: Standing | NoProcess = await self._cached(message) or NoProcess(is_fresh=False)
+        standings = self._parts.standings
+        standing: Standing | NoProcess = standings.remembered(message) or NoProcess(is_fresh=False)
         if isinstance(standing, NoProcess) and not _looks_new(message, delivery):
-            standing = await self._fresh(message)
+            standing = await standings.fresh(message)
         while True:
             now = await patiently(self._now, self._parts.observer)
             ruling = self._rule(message, standing, now)
@@ -98,10 +96,10 @@ class Handler:
                 with suppress(VersionConflict):
                     return await self._carry_out(message, delivery, ruling, now)
                 self._parts.observer.counted("conflict")
-            elif standing.is_fresh or _is_progress(message):
+            elif standing.is_fresh or is_progress(message):
                 return None if ruling is None else await self._repeat(message, ruling)
             # On a stale state a reply looks like a duplicate, and would be lost: rule on it again.
-            standing = await self._fresh(message)
+            standing = await standings.fresh(message)
 
     def _rule(self, message: Admitted, standing: Standing | NoProcess, now: int) -> Ruling | None:
         """Rule on what is known; None where there is no process, or where only a fresh look can tell."""
@@ -134,7 +132,7 @@ class Handler:
         parts.observer.reached("appended")
         parts.timekeeper.set(state.process_id, state.version, next_wake(ruling.graph, state))
         await parts.publisher.commands(state, transition.commands, at=transition.at)
-        self._states.keep(state)  # not before: that it is known here means that its commands were published
+        parts.standings.keep(ruling.graph, state)
         return Settled(ruling.graph, state, (transition,), ruling.parked)
 
     async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
@@ -144,7 +142,7 @@ class Handler:
         each copy of a command brings one more reply, and each of these one more copy of the next command.
         """
         parts, state = self._parts, ruling.state
-        if _is_progress(message):
+        if is_progress(message):
             return Settled(ruling.graph, state)
         log = await patiently(lambda: parts.log.read(message.process_id), parts.observer)
         for transition in log:
@@ -152,45 +150,6 @@ class Handler:
                 parts.observer.counted("duplicate")
                 return Settled(ruling.graph, state, (transition,))
         return Settled(ruling.graph, state)
-
-    async def _cached(self, message: Admitted) -> Standing | None:
-        state = self._states.get(message.process_id)
-        if state is None:
-            return None
-        known = await patiently(
-            lambda: self._parts.catalog.get(state.origin.definition_hash), self._parts.observer
-        )
-        return Standing(state, known.graph, is_fresh=False)
-
-    async def _fresh(self, message: Admitted) -> Standing | NoProcess:
-        """Read the process from the log, and first finish what its last writer may have left undone."""
-        parts = self._parts
-        known = self._states.get(message.process_id)
-        published = 0 if known is None else known.version
-        self._states.forget(message.process_id)
-        loaded = await patiently(lambda: parts.loader.load(message.process_id), parts.observer)
-        if loaded is None:
-            return NoProcess(is_fresh=True)
-        if loaded.tail:
-            await self._finish(loaded, message, published)
-        self._states.keep(loaded.state)
-        return Standing(loaded.state, loaded.graph, is_fresh=True)
-
-    async def _finish(self, loaded: Loaded, message: Admitted, published: int) -> None:
-        """Publish and project what the projection does not know of; up to `published` this server did itself."""
-        parts, state = self._parts, loaded.state
-        answered = message.command_id if isinstance(message, AdmittedReply) else None
-        for transition in loaded.tail:
-            # The command that this very message answers was published, or there would be no answer.
-            commands = [
-                command
-                for command in outstanding(state, transition.commands)
-                if transition.last > published and (command.command_id != answered or _is_progress(message))
-            ]
-            await parts.publisher.commands(state, commands, at=transition.at)
-        await parts.publisher.life(state, loaded.tail)
-        await parts.projector.save(loaded.graph, state)
-        parts.timekeeper.set(state.process_id, state.version, next_wake(loaded.graph, state))
 
     async def _now(self) -> int:
         return self._parts.clock.now()
@@ -207,7 +166,3 @@ def _looks_new(message: Admitted, delivery: Delivery) -> bool:
 def _taken_off(delivery: Delivery, ruling: Ruling) -> str | None:
     """Name the delivery that the append may take off its queue: none of which a copy is still to be parked."""
     return None if ruling.parked else delivery.tag
-
-
-def _is_progress(message: Admitted) -> bool:
-    return isinstance(message, AdmittedReply) and isinstance(message.received, ProgressReceived)
