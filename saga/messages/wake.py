@@ -27,6 +27,6 @@ def parse_wake(body: Json) -> WakeCommand:
     """Read a wake. Raises ValueError."""
     if isinstance(body, dict):
         process_id, version, due_at = body.get("process_id"), body.get("version"), body.get("due_at")
-        if isinstance(process_id, str) and isinstance(version, int) and isinstance(due_at, int):
+        if isinstance(process_id, str) and type(version) is int and type(due_at) is int:
             return WakeCommand(process_id, version, due_at)
     raise ValueError("a wake holds process_id, version and due_at")
