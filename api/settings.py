@@ -1,4 +1,4 @@
-"""The settings of a server, all from the environment; CONTRACT's table, and nothing beside it."""
+"""The settings of a server, all from the environment; docs/reference/settings.md lists them."""
 
 import difflib
 import hashlib

@@ -89,7 +89,7 @@ def serve(roles: Sequence[str], *, demo: bool) -> Exit:
 
     from api.bootstrap import serve as serve_until_stopped  # noqa: PLC0415 - clients need none of it
     from api.settings import SettingsError, load_settings  # noqa: PLC0415
-    from saga.errors import InvalidDefinition  # noqa: PLC0415
+    from saga.errors import InvalidDefinition, SagaError  # noqa: PLC0415
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -98,6 +98,8 @@ def serve(roles: Sequence[str], *, demo: bool) -> Exit:
         raise CommandError(Exit.USAGE, "\n".join(error.problems)) from None
     except InvalidDefinition as error:
         raise CommandError(Exit.USAGE, str(error)) from None
+    except SagaError as error:
+        raise CommandError(Exit.ERROR, str(error)) from None
     return Exit.WELL
 
 

@@ -11,7 +11,7 @@ from saga.messages.json_text import Json, JsonObject, JsonText, to_canonical_tex
 LABELS_MAX = 32
 LABEL_KEY_MAX = 64
 LABEL_VALUE_MAX = 256
-KEY_MAX = 255
+KEY_MAX = 128
 
 # Namespaces of our own, so that a key and a message id that happen to be equal stay apart.
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:idempotency-key")
@@ -104,7 +104,7 @@ def parse_process_id(value: Json) -> str | None:
 
 
 def parse_key(value: Json) -> str | None:
-    """Read an idempotency key: 1 to 255 printable ASCII characters. Raises InvalidStart."""
+    """Read an idempotency key: 1 to 128 printable ASCII characters. Raises InvalidStart."""
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= KEY_MAX:

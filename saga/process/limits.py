@@ -2,10 +2,8 @@
 
 FORWARD_EVENTS_MAX = 8_000
 EVENTS_MAX = 10_000
-STEPS_IN_FLIGHT_MAX = 1_000
 PROCESS_BYTES_MAX = 32 * 1024 * 1024
-TRANSITION_BYTES_MAX = 8 * 1024 * 1024
-# What the commands of one transition may hold, so that with its events and its cause it fits the limit above.
+# What the commands of one transition may hold, so that with its events and its cause it fits a document.
 COMMANDS_BYTES_MAX = 5 * 1024 * 1024
 
 # Progress moves a time-out up to this many times its length, and is recorded this often within one.
