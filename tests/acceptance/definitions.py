@@ -112,3 +112,9 @@ MIX: tuple[tuple[str, dict[str, str], str], ...] = (
     ("hasty", {"quick": "silent"}, "compensated"),
     ("hasty_pivot", {"pay": "silent"}, "suspended"),
 )
+
+# The request that the contract answers to the letter.
+EXAMPLE = {
+    "process_type": "document_analysis",
+    "parameters": {"document_id": "doc123", "analysis_level": "full"},
+}

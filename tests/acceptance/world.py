@@ -165,6 +165,12 @@ class World:
         await judge(self.deployment, self.participants.ledger, self.expected)
 
 
+def step_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give one step of a process's document."""
+    found: dict[str, Any] = next(step for step in document["steps"] if step["name"] == name)
+    return found
+
+
 @asynccontextmanager
 async def opened_world(amqp_url: str, mongodb_url: str) -> AsyncIterator[World]:
     """Open a world of its own on these servers; it is gone afterwards, down to its names."""
