@@ -96,7 +96,7 @@ class Handler:
                 with suppress(VersionConflict):
                     return await self._carry_out(message, delivery, ruling, now)
                 self._parts.observer.counted("conflict")
-            elif standing.is_fresh or is_progress(message):
+            elif standing.is_fresh or (ruling is not None and is_progress(message)):
                 return None if ruling is None else await self._repeat(message, ruling)
             # On a stale state a reply looks like a duplicate, and would be lost: rule on it again.
             standing = await standings.fresh(message)
@@ -148,8 +148,8 @@ class Handler:
         for transition in log:
             if transition.cause.identity == message.identity:
                 parts.observer.counted("duplicate")
-                return Settled(ruling.graph, state, (transition,))
-        return Settled(ruling.graph, state)
+                return Settled(ruling.graph, state, (transition,), ruling.parked)
+        return Settled(ruling.graph, state, parked=ruling.parked)
 
     async def _now(self) -> int:
         return self._parts.clock.now()

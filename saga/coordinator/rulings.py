@@ -115,8 +115,8 @@ def _rule_on_reply(message: AdmittedReply, graph: StepGraph, state: ProcessState
         received = FailureReceived(
             received.direction, received.step, received.attempt, "unusable_output", error, effect_unknown=True
         )
-    ruling = _decided(graph, state, received, now)
-    return replace(ruling, parked=parked) if ruling.events else ruling
+    # Also where nothing changes: the server may have died between the append and the dead letters.
+    return replace(_decided(graph, state, received, now), parked=parked)
 
 
 def _decided(graph: StepGraph, state: ProcessState, received: Input, now: int) -> Ruling:

@@ -99,8 +99,8 @@ def test_the_request_does_not_depend_on_the_order_of_keys() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"process_type": "other"}, {"parameters": {"a": 2}}, {"parameters": {"a": 1.0}}, {"parameters": {"a": None}},
-     {"parameters": {"a": 1, "b": None}}, {"labels": {"k": "v"}}],
+    [{"process_type": "other"}, {"parameters": {"a": 2}}, {"parameters": {"a": 1.0}},
+     {"parameters": {"a": True}}, {"parameters": {"a": 1, "b": None}}, {"labels": {"k": "v"}}],
 )  # fmt: skip
 def test_another_request_has_another_hash(change: JsonObject) -> None:
     """Whatever a process would do differently makes it another request."""
