@@ -162,7 +162,9 @@ def _read_page(connection: sqlite3.Connection, after: tuple[str, int]) -> list[_
 
 def _decoded(process_id: str, text: str) -> Transition:
     try:
-        document = cast("Document", json.loads(text))
+        document = json.loads(text)
     except ValueError as error:
         raise UnreadableLog(process_id, 0, f"a document is not JSON: {error}") from error
-    return decode_transition(document)
+    if not isinstance(document, dict):
+        raise UnreadableLog(process_id, 0, "a document is no object")
+    return decode_transition(cast("Document", document))

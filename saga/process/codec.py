@@ -134,7 +134,7 @@ def decode_transition(document: Document) -> Transition:
             by=cast("str", document["by"]),
             mark=cast("str", document["mark"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableLog(process_id, first, str(error)) from error
 
 

@@ -38,7 +38,7 @@ def fold(transitions: Iterable[Transition], state: ProcessState | None = None) -
         for event in transition.events:
             try:
                 state = evolve(state, event, at=transition.at, process_id=transition.process_id)
-            except ValueError as error:
+            except (KeyError, TypeError, ValueError) as error:
                 raise UnreadableLog(transition.process_id, number, str(error)) from error
             number += 1
     return state
