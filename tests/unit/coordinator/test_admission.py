@@ -1,0 +1,233 @@
+"""The coordinators' door, row by row of bad input over the broker."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from saga.coordinator.admission import (
+    AdmittedReply,
+    AdmittedStart,
+    AdmittedWake,
+    Rejected,
+    admit,
+    is_progress,
+)
+from saga.messages.json_text import JsonText
+from saga.messages.start import id_for_key, id_for_message
+from saga.process.inputs import FailureReceived, ProgressReceived, SuccessReceived, WokenUp
+from saga.process.status import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from saga.coordinator.admission import Admitted
+    from saga.messages.json_text import JsonObject
+
+ID = "0199a1b2-0000-7000-8000-000000000001"
+CANARY = "CANARY-7f3a"
+START: JsonObject = {"process_type": "trip", "parameters": {}}
+COMPLETED: JsonObject = {"command_id": f"{ID}.hotel.a1", "output": {"room": 5}}
+
+
+@dataclass
+class Handed:
+    """A message as the broker hands it over."""
+
+    routing_key: str
+    body: bytes
+    message_id: str | None = None
+    app_id: str | None = None
+    content_encoding: str | None = None
+    headers: Mapping[str, object] = field(default_factory=dict)
+    exchange: str = "saga.events"
+    tag: str | None = None
+
+    async def acknowledge(self) -> None:
+        """Do nothing."""
+
+
+def admitted(routing_key: str, body: JsonObject | bytes, **properties: object) -> Admitted:
+    """Bring a message through the door."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    handed = Handed(routing_key, raw, **properties)  # type: ignore[arg-type]  # words of a test
+    return admit(handed, new_process_id=lambda: "drawn")
+
+
+def reason(routing_key: str, body: JsonObject | bytes, **properties: object) -> str:
+    """Give the reason that a message is refused with; its sentence repeats nothing of the body."""
+    with pytest.raises(Rejected) as rejected:
+        admitted(routing_key, body, **properties)
+    assert rejected.value.detail
+    assert CANARY not in rejected.value.detail
+    return rejected.value.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "malformed-json"),
+        (f"{CANARY}".encode(), "malformed-json"),
+        (b"\xff\xfe", "malformed-json"),
+        (f'{{"{CANARY}": 1, "{CANARY}": 2}}'.encode(), "malformed-json"),
+        (b'{"a": NaN}', "malformed-json"),
+        (b"[" * 65 + b"]" * 65, "unstorable"),
+        (b'"' + b"x" * 1024 * 1024 + b'"', "unstorable"),
+        (b'{"a": 1e999}', "unstorable"),
+    ],
+)
+@pytest.mark.parametrize("routing_key", ["process.start", "process.wake", "step.failed", "step.progress"])
+def test_what_is_no_storable_json_is_refused(routing_key: str, body: bytes, expected: str) -> None:
+    """Not JSON, over-deep, over-large, out of range: each with its reason."""
+    assert reason(routing_key, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("routing_key", "expected"),
+    [("process.start", "invalid-start"), ("process.wake", "invalid-wake"), ("step.completed", "invalid-reply"),
+     ("step.failed", "invalid-reply"), ("step.progress", "invalid-reply")],
+)  # fmt: skip
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"null", b"{}"])
+def test_what_is_no_object_or_names_nothing_is_refused(routing_key: str, body: bytes, expected: str) -> None:
+    """Without a type, a process or a command nobody could act on it."""
+    assert reason(routing_key, body) == expected
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "UTF-16", "base64"])
+def test_an_encoded_body_is_refused(encoding: str) -> None:
+    """Nothing is unpacked, so nothing can explode."""
+    assert reason("step.completed", COMPLETED, content_encoding=encoding) == "encoded"
+
+
+@pytest.mark.parametrize("encoding", [None, "", "identity", "utf-8"])
+def test_a_plain_body_may_say_so(encoding: str | None) -> None:
+    """Some clients always name one."""
+    assert admitted("step.completed", COMPLETED, content_encoding=encoding).process_id == ID
+
+
+def test_a_newer_schema_is_refused_to_be_requeued_after_the_upgrade() -> None:
+    """Today's and a nonsensical one are read as today's."""
+    assert reason("step.completed", COMPLETED, headers={"x-saga-schema": 2}) == "newer-schema"
+    for value in (1, 0, "x", None, True):
+        message = admitted("step.completed", COMPLETED, headers={"x-saga-schema": value})
+        assert message.process_id == ID
+
+
+@pytest.mark.parametrize("word", ["cancel", "pause", "", "START", "x" * 300])
+def test_an_unknown_order_is_refused(word: str) -> None:
+    """A control message that this version can't carry out is kept for a person."""
+    assert reason(f"process.{word}", {"process_id": ID}) == "unknown-command"
+
+
+@pytest.mark.parametrize("command_id", [CANARY, f"{ID}.hotel", f"{ID}.hotel.x1", "a" * 300, f"{ID}.hotel.a0"])
+@pytest.mark.parametrize("word", ["completed", "failed", "progress"])
+def test_a_reply_to_what_was_never_a_command_is_refused(word: str, command_id: str) -> None:
+    """Its id says that it is none of ours."""
+    assert reason(f"step.{word}", {"command_id": command_id}) == "unknown-command"
+
+
+def test_a_message_sent_straight_to_the_queue_is_refused() -> None:
+    """Its routing key is the name of the queue and says nothing."""
+    assert reason("saga.coordinator", COMPLETED) == "invalid-reply"
+
+
+def test_the_brokers_word_on_a_message_is_not_believed() -> None:
+    """Anybody can write `x-death` and our own reasons into a header."""
+    headers = {"x-death": [{"count": 99}], "x-saga-reject-reason": "poison", "x-delivery-count": 10**6}
+    assert admitted("step.completed", COMPLETED, headers=headers) == admitted("step.completed", COMPLETED)
+
+
+@pytest.mark.parametrize("key", ["step.completed", "partition7.completed", "a.b.c.completed"])
+def test_a_completion_is_a_success_of_its_attempt(key: str) -> None:
+    """The last word of the key decides, whatever the reply key before it."""
+    message = admitted(key, COMPLETED)
+
+    assert isinstance(message, AdmittedReply)
+    assert message.received == SuccessReceived(Direction.ACTION, "hotel", 1, JsonText('{"room":5}'))
+    assert message.identity == f"{ID}.hotel.a1:completed"
+    assert (message.process_id, message.unusable) == (ID, None)
+
+
+def test_a_failure_and_progress_are_read_too() -> None:
+    """With the identity of their own kind."""
+    failed = admitted(
+        "step.failed", {"command_id": f"{ID}.hotel.c2", "error": {"code": "x", "retryable": False}}
+    )
+    progress = admitted("step.progress", {"command_id": f"{ID}.hotel.a1", "percent": 5})
+
+    assert isinstance(failed, AdmittedReply)
+    assert isinstance(failed.received, FailureReceived)
+    assert (failed.received.direction, failed.received.attempt) == (Direction.COMPENSATION, 2)
+    assert not failed.received.retryable
+    assert isinstance(progress, AdmittedReply)
+    assert progress.received == ProgressReceived(Direction.ACTION, "hotel", 1, 5.0, None)
+    assert is_progress(progress)
+    assert not is_progress(failed)
+    assert failed.identity != admitted("step.completed", {"command_id": f"{ID}.hotel.c2"}).identity
+
+
+@pytest.mark.parametrize(
+    "output",
+    [b"1e999", b"9" * 30, b"NaN", b'{"a": 1, "a": 2}', b'"\\ud800"', b'{"\\u0000": 1}', b"[" * 70 + b"]" * 70,
+     b'"' + b"x" * 1024 * 1024 + b'"'],
+)  # fmt: skip
+def test_an_output_that_can_not_be_kept_closes_its_attempt_as_unknown(output: bytes) -> None:
+    """The participant did something: its step must not hang until its time-out, nor count as failed."""
+    message = admitted(
+        "step.completed", b'{"command_id": "%s.hotel.a1", "output": %s}' % (ID.encode(), output)
+    )
+
+    assert isinstance(message, AdmittedReply)
+    assert message.unusable
+    assert isinstance(message.received, FailureReceived)
+    assert message.received.code == "unusable_output"
+    assert message.received.effect_unknown
+    assert json.loads(message.body) == {"command_id": f"{ID}.hotel.a1", "unusable": message.unusable}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"command_id": 5, "output": 1e999}', b'{"output": 1e999}', b"[1e999]",
+     b'{"command_id": "x", "output": NaN}',
+     b'{"command_id": "' + ID.encode() + b'.hotel.a1", "output": "' + b"x" * 9 * 1024 * 1024 + b'"}'],
+)  # fmt: skip
+def test_an_unusable_output_of_nobody_is_only_refused(body: bytes) -> None:
+    """Where the command can't be read, or above eight mebibytes, nothing is closed."""
+    assert reason("step.completed", body) in {"unstorable", "malformed-json", "unknown-command"}
+
+
+def test_a_start_is_named_by_its_id_then_its_key_then_its_message() -> None:
+    """With none of them the id is drawn: at least once."""
+    everything = START | {"process_id": ID, "idempotency_key": "k"}
+    ids = [
+        admitted("process.start", body, app_id="shop", message_id=message_id).process_id
+        for body, message_id in (
+            (everything, "m"), (START | {"idempotency_key": "k"}, "m"), (START, "m"), (START, None), (START, ""),
+        )
+    ]  # fmt: skip
+    assert ids == [ID, id_for_key("shop", "k"), id_for_message("shop", "m"), "drawn", "drawn"]
+
+
+def test_a_start_keeps_its_sender_and_its_trace() -> None:
+    """A header of another type is left out."""
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    message = admitted("process.start", START, app_id="shop", headers={"traceparent": trace})
+    other = admitted("process.start", START, headers={"traceparent": 5})
+
+    assert isinstance(message, AdmittedStart)
+    assert (message.principal, message.traceparent) == ("shop", trace)
+    assert isinstance(other, AdmittedStart)
+    assert (other.principal, other.traceparent) == ("", None)
+    assert other.identity == "start:drawn"
+
+
+def test_a_wake_is_read() -> None:
+    """It names the timer."""
+    message = admitted("process.wake", {"process_id": ID, "version": 3, "due_at": 1_000})
+
+    assert isinstance(message, AdmittedWake)
+    assert message.received == WokenUp(3, 1_000)
+    assert message.identity == f"wake:{ID}:3:1000"
