@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from saga.coordinator.admission import Rejected
 from saga.errors import UnreadableLog
 from tests.integration.coordinator_world import ID, World, reply, start, wake
 from tests.support.waiting import eventually
@@ -133,6 +134,22 @@ async def test_whoever_finds_a_tail_publishes_and_projects_it_first(world: World
     assert finder.bus.took("step.second.do") == [f"{ID}.two.a1"]
     assert finder.bus.took("step.first.do") == []
     assert await world.version() == 5
+
+
+async def test_a_tail_is_finished_also_by_a_message_that_is_refused_then(world: World) -> None:
+    """Whatever brings somebody to look: the process must not wait for the next good message."""
+    writer = await world.member()
+    await writer.handle(start())
+    await writer.handle(reply("completed", "one.a1"))
+    world.rows("UPDATE projections SET version = 3, wake_at = NULL, state_format = 0")
+
+    finder = await world.member()
+    with pytest.raises(Rejected, match="unknown-command"):
+        await finder.handle(reply("completed", "one.a9"))
+
+    assert finder.bus.took("step.second.do") == [f"{ID}.two.a1"]
+    assert await world.version() == 5
+    assert world.rows("SELECT wake_at FROM projections") == [(world.clock.now() + 30_000,)]
 
 
 async def test_a_tail_without_any_projection_is_found_too(world: World) -> None:

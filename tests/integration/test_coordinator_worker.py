@@ -162,17 +162,17 @@ async def test_a_reply_that_overtakes_its_process_waits_a_moment(world: World) -
 
 
 async def test_many_replies_of_unknown_processes_do_not_hold_up_others(world: World) -> None:
-    """A hundred strangers wait shortly or are parked at once; a start behind them is served meanwhile."""
+    """More strangers than are taken at once: some wait shortly, the rest is parked; others go on meanwhile."""
     one = await world.member()
     await one.consume()
-    for process_id in process_ids(150):
+    for process_id in process_ids(300):
         await world.put("step.completed", {"command_id": f"{process_id}.one.a1"})
     await world.put("process.start", BODY | {"process_id": ID})
 
     await eventually(lambda: started(world, ID), within_s=1.5)
     await world.quiet()
 
-    assert world.dead_letters() == ["unknown-process"] * 150
+    assert world.dead_letters() == ["unknown-process"] * 300
 
 
 @pytest.mark.parametrize(
