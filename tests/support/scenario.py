@@ -92,7 +92,9 @@ class Scenario:
         """Answer an undo by success."""
         return self._succeeds(Direction.COMPENSATION, step, output, attempt)
 
-    def fails(self, step: str, code: str = "broken", *, attempt: int | None = None, **more: object) -> "Scenario":
+    def fails(
+        self, step: str, code: str = "broken", *, attempt: int | None = None, **more: object
+    ) -> "Scenario":
         """Answer a step's command by failure; retryable unless said otherwise."""
         return self._fails(Direction.ACTION, step, code, attempt, more)
 
