@@ -36,7 +36,7 @@ audit: test-tools ## Look for known vulnerabilities in the locked packages
 	@$(BIN)/python scripts/audit.py
 
 bench: test-servers ## Measure processes per second beside a bare relay
-	$(SERVERS) $(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks
 
 faults: test-servers ## Kill processes and servers, the long matrix
 	$(SERVERS) $(BIN)/python -m pytest -m faults

@@ -56,7 +56,7 @@ async def _read(service: Service, path: str) -> Any:
 
 
 async def test_a_running_process_tells_what_it_waits_for(service: Service) -> None:
-    """A running step waits for a reply, here of a service that nobody carries out; one in backoff for a timer."""
+    """A running step waits for a reply, of a service that nobody carries out; one in backoff for a timer."""
     process_id = await service.start()
     await service.play(process_id, Started(), AttemptStarted(Direction.ACTION, "ingestion", 1, DUE_AT))
     document = await _read(service, f"/process/{process_id}")
