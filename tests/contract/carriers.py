@@ -1,4 +1,4 @@
-"""The two ways that messages travel, each as a bus and a transport for participants on it."""
+"""The ways that messages travel, each as a bus and a transport for participants on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from adapters.embedded.store import EmbeddedStore
 from adapters.rabbitmq.bus import RabbitBus
 from adapters.rabbitmq.participants import RabbitParticipants
 from saga.ports.bus import Exchange, OutgoingMessage
+from saga.testing import InMemoryBroker, InMemoryBus, InMemoryParticipants
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -37,6 +38,18 @@ async def embedded(folder: Path) -> AsyncIterator[Carrier]:
         yield Carrier(store.bus, store.participants)
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Carrier]:
+    """Open the bus of the testing kit."""
+    broker = InMemoryBroker()
+    carrier = Carrier(InMemoryBus(broker), InMemoryParticipants(broker))
+    try:
+        yield carrier
+    finally:
+        await carrier.participants.close()
+        await carrier.bus.close()
 
 
 @asynccontextmanager

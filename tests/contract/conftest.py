@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from adapters.embedded.store import EmbeddedStore
 from adapters.mongodb import Driver, MongoStore
+from saga.testing import (
+    InMemoryDefinitionStore,
+    InMemoryEventLog,
+    InMemoryProjectionStore,
+    LoopClock,
+)
 from tests.support.servers import MongoServer, ServerError, find_mongod
 
 if TYPE_CHECKING:
@@ -77,13 +85,29 @@ async def _sqlite(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         await store.close()
 
 
+@dataclass
+class _InMemoryStore:
+    """The ports of the testing kit, which need no opening."""
+
+    log: EventLog = field(default_factory=InMemoryEventLog)
+    projections: ProjectionStore = field(default_factory=InMemoryProjectionStore)
+    definitions: DefinitionStore = field(default_factory=InMemoryDefinitionStore)
+    clock: Clock = field(default_factory=lambda: LoopClock(time.time_ns() // 1_000_000))
+
+
+@asynccontextmanager
+async def _in_memory(_: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    yield _InMemoryStore()
+
+
 ADAPTERS = {
+    "memory": _in_memory,
     "motor": _mongodb(Driver.MOTOR),
     "pymongo": _mongodb(Driver.PYMONGO),
     "standalone": _mongodb(Driver.MOTOR, "standalone_mongodb_url"),
     "sqlite": _sqlite,
 }
-_WITHOUT_SERVER = {"sqlite"}
+_WITHOUT_SERVER = {"memory", "sqlite"}
 
 
 @pytest.fixture(

@@ -1,4 +1,4 @@
-"""What every message bus must do, over RabbitMQ and without a broker."""
+"""What every message bus must do, over RabbitMQ, without a broker and in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from saga.errors import BusUnavailable
 from saga.ports.bus import Exchange, PublishResult
-from tests.contract.carriers import Carrier, Inbox, embedded, message, rabbitmq
+from tests.contract.carriers import Carrier, Inbox, embedded, memory, message, rabbitmq
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from saga.ports.bus import Delivery, MessageBus
 
 
-@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.servers)])
+@pytest.fixture(params=["memory", "embedded", pytest.param("rabbitmq", marks=pytest.mark.servers)])
 async def carrier(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Carrier]:
-    """Give one of the two ways of carrying messages."""
-    if request.param == "embedded":
+    """Give one of the ways of carrying messages."""
+    if request.param == "memory":
+        async with memory() as opened:
+            yield opened
+    elif request.param == "embedded":
         async with embedded(tmp_path) as opened:
             yield opened
     else:

@@ -1,4 +1,4 @@
-"""What every participants' transport must do, over RabbitMQ and without a broker."""
+"""What every participants' transport must do, over RabbitMQ, without a broker and in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from saga.ports.participants import ReplyMessage
-from tests.contract.carriers import Carrier, Inbox, embedded, message, rabbitmq
+from tests.contract.carriers import Carrier, Inbox, embedded, memory, message, rabbitmq
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.servers)])
+@pytest.fixture(params=["memory", "embedded", pytest.param("rabbitmq", marks=pytest.mark.servers)])
 async def carrier(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Carrier]:
-    """Give one of the two ways of carrying messages, with the orchestrator's queues declared."""
-    if request.param == "embedded":
+    """Give one of the ways of carrying messages, with the orchestrator's queues declared."""
+    if request.param == "memory":
+        async with memory() as opened:
+            await opened.bus.declare([])
+            yield opened
+    elif request.param == "embedded":
         async with embedded(tmp_path) as opened:
             await opened.bus.declare([])
             yield opened

@@ -1,0 +1,1 @@
+"""Tests of the testing kit that go beyond the ports' contract."""
