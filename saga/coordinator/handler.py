@@ -6,7 +6,6 @@ ids, and acknowledges. The tests kill the process at each of these points:
 received, decided, append_sent, appended, published, confirmed, projected, acked.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,11 +76,9 @@ class Handler:
         if settled is None:
             return None
         # No command waits for these two: they only hold up the acknowledgement.
-        await asyncio.gather(
-            parts.publisher.life(settled.state, settled.untold),
-            parts.projector.save(settled.graph, settled.state),
-        )
+        await parts.projector.save(settled.graph, settled.state)
         parts.observer.reached("projected")
+        await parts.publisher.life(settled.state, settled.untold)
         return settled
 
     async def _settle(self, message: Admitted, delivery: Delivery) -> Settled | None:

@@ -54,6 +54,7 @@ class Projector:
         self._store = store
         self._observer = observer
         self._writing: dict[str, _Writing] = {}
+        self._follow_ups: set[asyncio.Future[None]] = set()
 
     async def save(self, graph: StepGraph, state: ProcessState) -> None:
         """Return when this version, or a later one, is stored durably."""
@@ -81,6 +82,8 @@ class Projector:
         if writing.waiting is None:
             return
         follow_up = asyncio.ensure_future(self.save(*writing.waiting))
+        self._follow_ups.add(follow_up)  # kept, or it may be collected before it is done
+        follow_up.add_done_callback(self._follow_ups.discard)
         follow_up.add_done_callback(lambda done: _settle(writing.waiters, done))
 
 
