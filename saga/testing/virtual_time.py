@@ -20,7 +20,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         # What the base class asks of a selector is `select` alone; its answer is that time has passed.
         self._selector = self
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         """Give the virtual time in seconds."""
