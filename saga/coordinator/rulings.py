@@ -9,9 +9,9 @@ from saga.definition.graph import StepGraph
 from saga.messages.json_text import to_text
 from saga.messages.start import StartCommand
 from saga.process.advance import UNDECIDABLE
-from saga.process.decide import accept, decide, knows
+from saga.process.decide import decide, knows
 from saga.process.draft import Draft
-from saga.process.events import Event, Suspended
+from saga.process.events import Accepted, Event, Suspended
 from saga.process.evolve import evolve
 from saga.process.inputs import (
     FailureReceived,
@@ -58,8 +58,7 @@ def rule(message: Admitted, standing: Standing, now: int) -> Ruling:
         case AdmittedStart():
             if message.command.request_hash != state.origin.request_hash:
                 raise Rejected("conflicting-start", "this process id belongs to another request")
-            request = start_request(message.command, state.origin.definition_hash, message.principal, None)
-            return _decided(graph, state, request, now)
+            return _decided(graph, state, StartRequested(), now)
         case AdmittedReply():
             return _rule_on_reply(message, graph, state, now)
         case AdmittedWake():
@@ -78,18 +77,17 @@ def rule_on_new(message: AdmittedStart, known: KnownDefinition | None, now: int)
     if problems:
         sentences = "; ".join(f"{pointer or '/'} {sentence}" for pointer, sentence in problems)
         raise Rejected("invalid-parameters", sentences)
-    request = start_request(message.command, known.hash, message.principal, message.traceparent)
-    accepted = accept(request)
+    accepted = acceptance(message.command, known.hash, message.principal, message.traceparent)
     state = evolve(None, accepted, at=now, process_id=message.process_id)
-    begun = _decided(known.graph, state, request, now)
+    begun = _decided(known.graph, state, StartRequested(), now)
     return replace(begun, events=(accepted, *begun.events))
 
 
-def start_request(
+def acceptance(
     command: StartCommand, definition_hash: str, principal: str, traceparent: str | None
-) -> StartRequested:
-    """Turn a start command into what the core decides on."""
-    return StartRequested(
+) -> Accepted:
+    """Give the first event of the log of a process that a start command asks for."""
+    return Accepted(
         process_type=command.process_type,
         definition_hash=definition_hash,
         parameters=to_text(command.parameters),

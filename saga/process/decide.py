@@ -22,20 +22,6 @@ from saga.process.status import AttemptOutcome, Direction, EffortStatus, Process
 TIMEOUT = "timeout"
 
 
-def accept(request: inputs.StartRequested) -> ev.Accepted:
-    """Give the first event of a log."""
-    return ev.Accepted(
-        process_type=request.process_type,
-        definition_hash=request.definition_hash,
-        parameters=request.parameters,
-        labels=request.labels,
-        request_hash=request.request_hash,
-        principal=request.principal,
-        callback_url=request.callback_url,
-        traceparent=request.traceparent,
-    )
-
-
 def decide(graph: StepGraph, state: ProcessState, received: inputs.Input, now: int) -> Decision:
     """Give what an input causes in a process that exists; a decision without events changes nothing."""
     draft = Draft(graph, state, max(now, state.updated_at))

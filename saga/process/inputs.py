@@ -1,6 +1,5 @@
 """What asks the core to decide: messages that were received, already checked and typed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,16 +9,7 @@ from saga.process.status import Direction
 
 @dataclass(frozen=True, slots=True)
 class StartRequested:
-    """Somebody asked for a process."""
-
-    process_type: str
-    definition_hash: str
-    parameters: JsonText
-    labels: Mapping[str, str]
-    request_hash: str
-    principal: str
-    callback_url: str | None
-    traceparent: str | None
+    """The start message of an accepted process arrived."""
 
 
 @dataclass(frozen=True, slots=True)

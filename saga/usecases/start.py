@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from saga.coordinator.outgoing import start_message
 from saga.coordinator.projector import project
-from saga.coordinator.rulings import start_request
+from saga.coordinator.rulings import acceptance
 from saga.definition.catalog import Catalog, KnownDefinition
 from saga.errors import (
     BusUnavailable,
@@ -28,7 +28,6 @@ from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
 from saga.ports.observer import Observer
 from saga.ports.projections import ProjectionStore
-from saga.process.decide import accept
 from saga.process.evolve import evolve, fold
 from saga.process.state import ProcessState
 from saga.process.transition import Cause, Transition
@@ -130,7 +129,7 @@ class StartProcess:
     ) -> tuple[Transition, ProcessState]:
         now = self._ports.clock.now()
         command = request.command
-        event = accept(start_request(command, known.hash, request.principal, request.traceparent))
+        event = acceptance(command, known.hash, request.principal, request.traceparent)
         transition = Transition(
             process_id=process_id,
             first=1,

@@ -13,9 +13,9 @@ from saga.messages.command import Command
 from saga.messages.json_text import Json, JsonText, to_text
 from saga.process import inputs
 from saga.process.codec import decode_transition, encode_transition, event_name
-from saga.process.decide import accept, decide
+from saga.process.decide import decide
 from saga.process.effects import effects
-from saga.process.events import Event
+from saga.process.events import Accepted, Event
 from saga.process.evolve import evolve, fold
 from saga.process.snapshot import from_snapshot, to_snapshot
 from saga.process.state import ProcessState
@@ -47,13 +47,11 @@ class Scenario:
     def of_definition(cls, definition: SagaDefinition, parameters: Json = None) -> "Scenario":
         """Accept a process of a saga."""
         scenario = cls(compile_graph(definition))
-        scenario._request = inputs.StartRequested(
+        accepted = Accepted(
             definition.process_type, "hash", to_text(parameters or {}), {}, "request", "", None, None
         )
-        scenario._record((accept(scenario._request),), "accept")
+        scenario._record((accepted,), "accept")
         return scenario
-
-    _request: inputs.StartRequested = field(init=False)
 
     @property
     def state(self) -> ProcessState:
@@ -82,7 +80,7 @@ class Scenario:
 
     def starts(self) -> "Scenario":
         """Deliver the start message."""
-        return self.receives(self._request)
+        return self.receives(inputs.StartRequested())
 
     def completes(self, step: str, output: Json = None, *, attempt: int | None = None) -> "Scenario":
         """Answer a step's command by success; the latest attempt unless another is named."""
