@@ -205,7 +205,12 @@ def _observe(
     reply_word: str,
     attention: bool = False,
 ) -> None:
-    content = reply.output if isinstance(reply, inputs.SuccessReceived) else reply.error
+    if isinstance(reply, inputs.SuccessReceived):
+        content, effect_unknown = reply.output, False
+    else:
+        content, effect_unknown = reply.error, reply.effect_unknown
     draft.record(
-        ev.Observed(reply.direction, reply.step, reply.attempt, kind, reply_word, content, attention)
+        ev.Observed(
+            reply.direction, reply.step, reply.attempt, kind, reply_word, content, attention, effect_unknown
+        )
     )

@@ -101,7 +101,10 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A reply was recorded that changes no outcome: late, superseded or contradictory."""
+    """A reply was recorded that changes no outcome: late, superseded or contradictory.
+
+    `effect_unknown` says that a failure leaves open whether its attempt had an effect.
+    """
 
     direction: Direction
     step: str
@@ -110,6 +113,7 @@ class Observed:
     reply: str
     content: JsonText
     attention: bool
+    effect_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

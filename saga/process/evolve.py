@@ -122,7 +122,8 @@ def _observed(state: ProcessState, event: ev.Observed) -> Changes:
     effort = state.effort(event.direction, event.step) or Effort()
     attempt = _attempt(effort, event.attempt)
     outcome = attempt.outcome
-    if event.reply == "failed" and effort.status.is_open and outcome is AttemptOutcome.UNANSWERED:
+    says_nothing_happened = event.reply == "failed" and not event.effect_unknown
+    if says_nothing_happened and effort.status.is_open and outcome is AttemptOutcome.UNANSWERED:
         outcome = AttemptOutcome.FAILED  # the late word of the participant: this attempt had no effect
     answered = replace(attempt, replies=attempt.replies | {event.reply}, outcome=outcome)
     return {

@@ -135,6 +135,14 @@ def test_a_failure_of_a_superseded_attempt_is_only_recorded() -> None:
     assert story.events[-1] == "observed"
 
 
+def test_a_late_failure_that_leaves_the_effect_open_takes_no_uncertainty_away() -> None:
+    """An attempt that timed out, and whose participant can't tell either, may have had its effect."""
+    story = Scenario.of(CHAIN).starts().next_timer_fires().next_timer_fires()
+    story.fails("first", attempt=1, effect_unknown=True)
+    story.fails("first", retryable=False)
+    assert story.action("first") is EffortStatus.UNKNOWN
+
+
 def test_a_wake_before_its_time_or_of_an_older_version_does_nothing() -> None:
     """A timer never fires early, and never with effect for what is closed."""
     from saga.process.inputs import WokenUp  # noqa: PLC0415
