@@ -18,6 +18,7 @@ from saga.process.draft import Decision, Draft
 from saga.process.limits import PROGRESS_FACTOR, PROGRESS_PARTS
 from saga.process.state import Attempt, Effort, ProcessState
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
+from saga.process.survey import nodes_in, survey
 
 TIMEOUT = "timeout"
 
@@ -64,7 +65,7 @@ def _succeed(draft: Draft, reply: inputs.SuccessReceived) -> None:
     elif effort.status.is_open or not is_action or not draft.state.status.is_ended:
         draft.record(completed)
         if is_action and _needs_undo_after_all(draft, reply.step):
-            draft.record(ev.CompensationPlanned((reply.step,)))
+            draft.record(ev.CompensationPlanned((reply.step, *_overtaken_undos(draft, reply.step))))
     elif draft.state.status is ProcessStatus.COMPENSATED and _needs_undo_after_all(draft, reply.step):
         draft.record(completed)
         draft.record(ev.TurnedBack("late_completion", reply.step, ()))
@@ -83,6 +84,17 @@ def _needs_undo_after_all(draft: Draft, step: str) -> bool:
     if undo is None:
         return draft.graph.by_name[step].compensation is not None
     return undo.status is EffortStatus.DONE and _found_nothing(undo)
+
+
+def _overtaken_undos(draft: Draft, step: str) -> tuple[str, ...]:
+    """Name the undos in backoff that a step which joins the plan late must now go before."""
+    node = draft.graph.by_name[step]
+    earlier = nodes_in(draft.graph, node.ancestors & survey(draft.graph, draft.state).undo_open)
+    return tuple(
+        other.name
+        for other in earlier
+        if (undo := draft.state.step(other.name).undo) and undo.status is EffortStatus.RETRYING
+    )
 
 
 def _found_nothing(undo: Effort) -> bool:
@@ -169,10 +181,16 @@ def _after_failure(
     forward = direction is Direction.ACTION
     may_start = not (forward and draft.state.is_going_back)
     if may_start and code is not None and plan.retry.allows(code, attempts_used=len(effort.attempts)):
-        return EffortStatus.RETRYING
+        is_overtaken = not forward and _is_overtaken(draft, step)
+        return EffortStatus.PENDING if is_overtaken else EffortStatus.RETRYING
     if not forward:
         return EffortStatus.FAILED
     return EffortStatus.UNKNOWN if effect_unknown or effort.is_unanswered else EffortStatus.FAILED
+
+
+def _is_overtaken(draft: Draft, step: str) -> bool:
+    """Say whether a later step joined the plan while this one's undo was under way: it is undone first."""
+    return bool(draft.graph.by_name[step].descendants & survey(draft.graph, draft.state).not_undone)
 
 
 def _schedule_retry(draft: Draft, direction: Direction, step: str, *, wait_at_least_ms: int = 0) -> None:

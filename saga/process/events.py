@@ -127,7 +127,10 @@ class TurnedBack:
 
 @dataclass(frozen=True, slots=True)
 class CompensationPlanned:
-    """The undo plan was frozen: these steps completed, or may have, and have an undo."""
+    """The undo plan was frozen: these steps completed, or may have, and have an undo.
+
+    Again, it names a step that completed late, and those whose next attempt now waits for its undo.
+    """
 
     steps: tuple[str, ...]
 

@@ -73,7 +73,7 @@ def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
         case ev.TurnedBack():
             return _turned_back(state, event, at)
         case ev.CompensationPlanned():
-            return _planned(state, event)
+            return _planned(state, event, at)
         case ev.Suspended():
             return {"status": _move(state, ProcessStatus.SUSPENDED), "suspended_for": event.reason}
         case ev.Resumed():
@@ -107,12 +107,12 @@ def _turned_back(state: ProcessState, event: ev.TurnedBack, at: int) -> Changes:
     }
 
 
-def _planned(state: ProcessState, event: ev.CompensationPlanned) -> Changes:
+def _planned(state: ProcessState, event: ev.CompensationPlanned, at: int) -> Changes:
     steps = dict(state.steps)
     for name in event.steps:
         before = state.step(name)
-        # Planned again after its undo found nothing to undo: the attempts go on counting.
-        undo = replace(before.undo or Effort(), status=EffortStatus.PENDING, settled_at=None)
+        # Planned again, because its undo found nothing or must wait for another: the attempts go on counting.
+        undo = _settled(before.undo or Effort(), EffortStatus.PENDING, at)
         steps[name] = StepState(before.action, undo)
     planned = (state.undo_plan or frozenset()) | frozenset(event.steps)
     return {"undo_plan": planned, "steps": MappingProxyType(steps)}
@@ -186,7 +186,8 @@ def _failed(effort: Effort, event: ev.AttemptFailed, at: int) -> Effort:
 
 
 def _settled(effort: Effort, status: EffortStatus, at: int) -> Effort:
-    return replace(effort, status=status, next_attempt_at=None, settled_at=None if status.is_open else at)
+    is_settled = not status.is_open and status is not EffortStatus.PENDING
+    return replace(effort, status=status, next_attempt_at=None, settled_at=at if is_settled else None)
 
 
 def _attempt(effort: Effort, number: int) -> Attempt:

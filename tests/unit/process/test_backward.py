@@ -160,6 +160,24 @@ def test_a_late_completion_is_undone_again_where_the_first_undo_found_nothing() 
     story.undoes("s").expect_status("compensated")
 
 
+def test_an_undo_in_backoff_waits_for_a_later_step_that_joins_the_plan() -> None:
+    """Its next attempt would undo a step before one that came after it."""
+    story = Scenario.of(CHAIN).starts().completes("first").fails_for_good("second").fails_to_undo("first")
+    story.expect_commands("first.a1", "second.a1", "first.c1")
+    story.completes("second").expect_commands("second.c1")
+    assert story.undo("first") is EffortStatus.PENDING
+    story.undoes("second").expect_commands("first.c2")
+    story.undoes("first").expect_status("compensated")
+
+
+def test_an_undo_under_way_is_not_tried_again_before_a_later_step_that_joined_the_plan() -> None:
+    """What was sent can't be taken back, but it is sent again only in its turn."""
+    story = Scenario.of(CHAIN).starts().completes("first").fails_for_good("second").completes("second")
+    story.expect_commands("first.a1", "second.a1", "first.c1", "second.c1")
+    story.fails_to_undo("first").undoes("second").expect_commands("first.c2")
+    story.undoes("first").expect_status("compensated")
+
+
 def test_a_late_success_in_a_completed_process_is_recorded_without_effect() -> None:
     """Nothing is sent for a second success after the end."""
     story = Scenario.of(CHAIN).starts().next_timer_fires().next_timer_fires()
