@@ -108,12 +108,18 @@ def start_message(command: StartCommand, state: ProcessState, *, at: int) -> Out
     )
 
 
-def unroutable_message(state: ProcessState, command: Command, *, at: int) -> OutgoingMessage:
-    """Answer, in the participant's place, a command that no queue took: one more reply, on the same road."""
+def unroutable_message(
+    state: ProcessState, command: Command, *, at: int, effect_unknown: bool
+) -> OutgoingMessage:
+    """Answer, in the participant's place, a command that no queue took: one more reply, on the same road.
+
+    Where another copy of the command may have arrived before, its effect is unknown.
+    """
     error: JsonObject = {
         "code": "unroutable",
         "message": f"no queue takes messages with the routing key {command.routing_key}",
         "retryable": True,
+        "effect_unknown": effect_unknown,
     }
     return OutgoingMessage(
         exchange=Exchange.EVENTS,

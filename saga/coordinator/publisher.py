@@ -20,12 +20,17 @@ class Publisher:
         self._observer = observer
         self._with_step_events = with_step_events
 
-    async def commands(self, state: ProcessState, commands: Sequence[Command], *, at: int) -> None:
-        """Return when every command is confirmed; one that came back is answered as a retryable failure."""
+    async def commands(
+        self, state: ProcessState, commands: Sequence[Command], *, at: int, again: bool = False
+    ) -> None:
+        """Return when every command is confirmed; one that came back is answered as a retryable failure.
+
+        `again` says that an earlier copy may have arrived, though this one comes back.
+        """
         if len(commands) == 1:  # the common case, without the cost of a gathering
-            await self._command(state, commands[0], at)
+            await self._command(state, commands[0], at, again=again)
         elif commands:
-            await asyncio.gather(*(self._command(state, command, at) for command in commands))
+            await asyncio.gather(*(self._command(state, command, at, again=again) for command in commands))
         self._observer.reached("confirmed")
 
     async def life(self, state: ProcessState, transitions: Iterable[Transition]) -> None:
@@ -37,9 +42,16 @@ class Publisher:
     async def _publish(self, message: OutgoingMessage) -> PublishResult:
         return await patiently(lambda: self._bus.publish(message), self._observer)
 
-    async def _command(self, state: ProcessState, command: Command, at: int) -> None:
+    async def _command(self, state: ProcessState, command: Command, at: int, *, again: bool) -> None:
         message = command_message(state, command, at=at)
+        copies = 1 if again else 0
+
+        async def publish() -> PublishResult:
+            nonlocal copies
+            copies += 1
+            return await self._bus.publish(message)
+
         self._observer.reached("published")
-        if await self._publish(message) is PublishResult.RETURNED:
+        if await patiently(publish, self._observer) is PublishResult.RETURNED:
             self._observer.counted("unroutable", service=command.routing_key.split(".")[1])
-            await self._publish(unroutable_message(state, command, at=at))
+            await self._publish(unroutable_message(state, command, at=at, effect_unknown=copies > 1))

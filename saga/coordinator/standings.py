@@ -72,7 +72,7 @@ class Standings:
                 for command in outstanding(state, transition.commands)
                 if command.command_id != answered or is_progress(message)
             ]
-            await self._publisher.commands(state, commands, at=transition.at)
+            await self._publisher.commands(state, commands, at=transition.at, again=True)
         await self._publisher.life(state, loaded.tail)
         await self._projector.save(loaded.graph, state)
         self._timekeeper.set(state.process_id, state.version, next_wake(loaded.graph, state))
