@@ -1,7 +1,7 @@
 # Batuta: everything that a newcomer and the tests need. `make help` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install test-tools test-servers run test test-fast lint audit bench faults
+.PHONY: help install test-tools test-servers run test test-fast lint audit bench simulate faults
 
 BIN := .venv/bin
 SERVERS := $(BIN)/python -m tests.support.servers --
@@ -37,6 +37,9 @@ audit: test-tools ## Look for known vulnerabilities in the locked packages
 
 bench: test-servers ## Measure processes per second beside a bare relay
 	$(BIN)/python -m benchmarks
+
+simulate: test-tools ## Run the coordinators under seeded faults: SEEDS=2000, or SEED=7 for one run again
+	@$(BIN)/python -m tests.simulation
 
 faults: test-servers ## Kill processes and servers, the long matrix
 	$(SERVERS) $(BIN)/python -m pytest -m faults

@@ -37,9 +37,12 @@ class LoopClock:
 
     def now(self) -> int:
         """Give milliseconds since 1970 UTC."""
-        return self._epoch_ms + int((asyncio.get_running_loop().time() - self._began_at) * 1000)
+        return self._loop_time_ms()
 
     async def sleep_until(self, at: int) -> None:
         """Wait until `now()` is `at`."""
-        while (left_ms := at - self.now()) > 0:  # noqa: ASYNC110 - time is no event
+        while (left_ms := at - self._loop_time_ms()) > 0:  # noqa: ASYNC110 - time is no event
             await asyncio.sleep(left_ms / 1000)
+
+    def _loop_time_ms(self) -> int:
+        return self._epoch_ms + int((asyncio.get_running_loop().time() - self._began_at) * 1000)

@@ -1,0 +1,301 @@
+"""One run: servers that come and go over one store and one broker, first with faults, then without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from saga.definition.catalog import Catalog
+from saga.definition.model import SagaDefinition
+from saga.testing import (
+    InMemoryDefinitionStore,
+    InMemoryEventLog,
+    InMemoryMessage,
+    InMemoryProjectionStore,
+    VirtualTimeLoop,
+)
+from tests.simulation.clients import Client, send_poison
+from tests.simulation.definitions import SERVICES, budget_s, random_saga
+from tests.simulation.judge import Judge
+from tests.simulation.network import Chance
+from tests.simulation.participants import Participants
+from tests.simulation.ports import EPOCH_MS, SimulatedBroker
+from tests.simulation.servers import Api, Incarnation
+from tests.support.virtual_time import ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tests.simulation.plan import Plan
+
+_TICK_S = 0.25
+_QUIET_WITHIN_S = 120.0
+_REDELIVERED = 4
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Hold how a run went: the broken promises, the log in few lines, and what makes two runs the same run."""
+
+    plan: Plan
+    problems: list[str]
+    story: str
+    trace: tuple[object, ...]
+
+    def __str__(self) -> str:
+        listed = "\n".join(self.problems[:10])
+        return f"{listed}\n{self.story}\nrun it again: {self.plan.command}"
+
+
+class World:
+    """Hold everything of one run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.chance = Chance(plan.rng("faults"), plan.rates)
+        self.log = InMemoryEventLog()
+        self.projections = InMemoryProjectionStore()
+        self.catalog = Catalog(InMemoryDefinitionStore())
+        rng = plan.rng("definitions")
+        self.definitions = {
+            name: random_saga(rng, name) for name in [f"saga{number}" for number in range(plan.processes)]
+        }
+        self.api = Api(self)
+        self.poison: set[str] = set()
+        self._by_caller: dict[str, str] = {}
+        self._incarnations: dict[int, Incarnation] = {}
+        self._lives = 0
+        self._is_over = False
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Verdict:
+        """Run with faults, then without, then deliver again; stop at the first broken promise."""
+        await self.catalog.register(
+            [SagaDefinition.model_validate(one) for one in self.definitions.values()], at=EPOCH_MS
+        )
+        graphs = {name: (await self._graph(name)) for name in self.definitions}
+        self.judge = Judge(self.definitions, graphs, self._now)
+        self.broker = SimulatedBroker(self.chance, self.judge)
+        self.participants = Participants(self.plan.seed, self.chance, self.plan.rates, self.judge)
+        self.participants.serve(self.broker)
+        for number in range(self.plan.coordinators):
+            self._launch(number)
+        clients = [
+            self._spawn(Client(self, number, f"saga{number}").run()) for number in range(self.plan.processes)
+        ]
+        clients += [
+            self._spawn(send_poison(self, number)) for number in range(3) if self.chance.strikes("poison")
+        ]
+        for phase in (self._with_faults, self._without_faults, self._deliver_again):
+            if not self.judge.problems:
+                await phase(clients)
+        self._is_over = True
+        return self._verdict()
+
+    def accepted(self, caller: str, process_id: str) -> None:
+        """Note a 202."""
+        if process_id not in self.judge.cases:
+            self.judge.complain("I14", process_id, "was answered by 202 and is in no log")
+        if self._by_caller.setdefault(caller, process_id) != process_id:
+            self.judge.complain("I14", process_id, "the same key gave another process")
+
+    def note_defect(self, problem: str) -> None:
+        """Hear that a server met what it did not expect."""
+        self.judge.complain("defect", "a coordinator", problem)
+
+    async def broker_is_back(self) -> None:
+        """Wait while the broker is away."""
+        async for _ in ticks(0.3):
+            if not self.broker.is_away:
+                return
+
+    async def _graph(self, process_type: str) -> Any:
+        known = self.catalog.current(process_type)
+        assert known is not None
+        return known.graph
+
+    def _now(self) -> int:
+        return EPOCH_MS + int(asyncio.get_running_loop().time() * 1000)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        return task
+
+    # The servers' lives
+
+    def _launch(self, number: int) -> None:
+        if self._is_over:
+            return
+        self._lives += 1
+        life = Incarnation(self, f"c{number}.{self._lives}", lambda _: self._bury(number))
+        self._incarnations[number] = life
+        life.task.add_done_callback(self._ended)
+
+    def _bury(self, number: int) -> None:
+        """Clear away what a dead coordinator leaves, and let another one come some time later."""
+        life = self._incarnations.pop(number)
+        life.task.cancel()
+        life.bus.vanish()
+        asyncio.get_running_loop().call_later(self.chance.seconds(0.1, 4), self._launch, number)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.judge.complain("defect", "a coordinator", f"ended by {task.exception()!r}")
+
+    async def _restart(self, number: int) -> None:
+        life = self._incarnations[number]
+        life.stopping.set()
+        await asyncio.wait([life.task])
+        if self._incarnations.get(number) is life:
+            life.server.die()
+
+    # The phases
+
+    async def _with_faults(self, clients: list[asyncio.Task[None]]) -> None:
+        async for _ in ticks(_TICK_S, within_s=self.plan.faults_for_s):
+            is_over = all(client.done() for client in clients) and self._is_quiet()
+            if self.judge.problems or is_over:
+                return
+            self._strike()
+
+    def _strike(self) -> None:
+        chance = self.chance
+        for number, life in tuple(self._incarnations.items()):
+            if chance.strikes("crash", over_s=_TICK_S):
+                life.server.die()
+                continue
+            if chance.strikes("restart", over_s=_TICK_S):
+                self._spawn(self._restart(number))
+            if chance.strikes("freeze", over_s=_TICK_S):
+                life.server.freeze(chance.seconds(1, 20))
+                life.bus.give_back()
+            if chance.strikes("disconnect", over_s=_TICK_S):
+                life.bus.lose_connection()
+            if chance.strikes("clock_unsure", over_s=_TICK_S):
+                life.clock.be_unsure(chance.seconds(0.5, 3))
+        if not self.broker.is_away and chance.strikes("outage", over_s=_TICK_S):
+            self._leave()
+        if chance.strikes("queue_gone", over_s=_TICK_S):
+            service = chance.rng.choice(SERVICES)
+            self.broker.delete(f"saga.step.{service}")
+            asyncio.get_running_loop().call_later(chance.seconds(0.2, 5), self.broker.declare, (service,))
+
+    def _leave(self) -> None:
+        self.broker.is_away = True
+        for life in self._incarnations.values():
+            life.bus.give_back()
+        asyncio.get_running_loop().call_later(self.chance.seconds(0.5, 8), self._return)
+
+    def _return(self) -> None:
+        if self.broker.is_away:
+            self.broker.is_away = False
+            for life in self._incarnations.values():
+                life.bus.return_()
+            for queue in self.broker.waiting():
+                self.broker.serve(queue)
+
+    async def _without_faults(self, clients: list[asyncio.Task[None]]) -> None:
+        """Let everything end: that is what the budgets promise."""
+        self.chance.calm()
+        self.participants.calm()
+        self.broker.declare(SERVICES)
+        self._return()
+        for life in self._incarnations.values():
+            life.server.thaw()
+            life.clock.be_unsure(0)
+        within_s = max(budget_s(one) for one in self.definitions.values()) + _QUIET_WITHIN_S
+        if not await self._becomes_quiet(clients, within_s):
+            self.judge.complain("I13", "the run", f"is not quiet: {self.broker.waiting()}, {self._open()}")
+        if not self.judge.problems:
+            self._judge_end()
+
+    async def _deliver_again(self, clients: list[asyncio.Task[None]]) -> None:
+        """Deliver some messages once more: no event, and no command that wasn't sent before."""
+        before = self._trace()
+        consumed = self.judge.consumed
+        for message in self.plan.rng("again").sample(consumed, min(_REDELIVERED, len(consumed))):
+            self.broker.put(_copy(message))
+        if not await self._becomes_quiet(clients, _QUIET_WITHIN_S):
+            self.judge.complain("I13", "the run", "is not quiet after messages came again")
+        if self._trace() != before:
+            self.judge.complain("I4", "the run", "a message that came again changed something")
+
+    async def _becomes_quiet(self, clients: list[asyncio.Task[None]], within_s: float) -> bool:
+        async for _ in ticks(_TICK_S, within_s=within_s):
+            is_over = all(client.done() for client in clients) and self._is_quiet()
+            if self.judge.problems or is_over:
+                return True
+        return False
+
+    def _is_quiet(self) -> bool:
+        return (
+            not self.participants.busy
+            and not self.chance.late_effects
+            and not self.broker.held
+            and not any(self.broker.waiting().values())
+            and not self._open()
+        )
+
+    def _open(self) -> list[str]:
+        """Name the processes on their way, also suspended ones of which a part still goes on."""
+        return [name for name, case in self.judge.cases.items() if self.judge.is_open(case)]
+
+    def _judge_end(self) -> None:
+        self.judge.finish(self.projections._projections)
+        for client, task in enumerate(self._background):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                self.judge.complain("the simulation", str(client), repr(task.exception()))
+        parked = {letter.message.message_id for letter in self.broker.dead_letters}
+        for message_id in sorted(self.poison - parked):
+            self.judge.complain("I15", message_id, "was neither processed nor parked")
+        for process_id, case in self.judge.cases.items():
+            if process_id not in self.participants.liars:
+                self._judge_effects(process_id, str(case.state and case.state.status))
+
+    def _judge_effects(self, process_id: str, status: str) -> None:
+        """Compare the end with what really happened in the participants' world."""
+        case = self.judge.cases[process_id]
+        for step in case.graph.after:
+            key = f"{process_id}.{step}.a"
+            if any(command_id.startswith(key) for command_id in self.judge.sent_after_all):
+                continue
+            effects, undone = self.participants.effects[key], self.participants.undone[key]
+            if effects > 1:
+                self.judge.complain("I6", key, f"took effect {effects} times")
+            if status == "completed" and (effects != 1 or undone):
+                self.judge.complain("I9", key, f"completed with {effects} effects, {undone} undone")
+            if status == "compensated" and step in case.graph.has_undo and effects and not undone:
+                self.judge.complain("I9", key, "compensated, and its effect is still there")
+
+    def _trace(self) -> tuple[object, ...]:
+        logs = tuple((process_id, case.version) for process_id, case in self.judge.cases.items())
+        return (logs, tuple(sorted(self.judge.sent)))
+
+    def _verdict(self) -> Verdict:
+        judge = self.judge
+        told = [process_id for process_id in judge.cases if any(process_id in one for one in judge.problems)]
+        story = "\n".join(f"  {one}\n{judge.story(one)}" for one in told or judge.cases)
+        return Verdict(self.plan, judge.problems, story, self._trace())
+
+
+def _copy(message: InMemoryMessage) -> InMemoryMessage:
+    return InMemoryMessage(
+        message.exchange, message.routing_key, message.body, message.message_id, message.app_id, None,
+        message.headers,
+    )  # fmt: skip
+
+
+def simulate(plan: Plan) -> Verdict:
+    """Run a plan from the beginning to the verdict; the same plan gives the same run."""
+    logging.getLogger("saga.coordinator").setLevel(logging.CRITICAL)
+    chance = random.getstate()
+    random.seed(plan.seed)  # the pauses between the coordinator's attempts are chance too
+    try:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(World(plan).run())
+    finally:
+        random.setstate(chance)
