@@ -24,12 +24,12 @@ class Chance:
         # Effects whose caller has heard an error already, and that are still to come.
         self.late_effects = 0
         self._rates = rates
-        self._is_calm = False
+        self.is_calm = False
 
     def strikes(self, name: str, *, over_s: float | None = None) -> bool:
         """Say whether a fault happens now, or within a time where its rate is per second."""
         rate = self._rates.get(name)
-        if rate is None or self._is_calm:
+        if rate is None or self.is_calm:
             return False
         return self.rng.random() < (rate if over_s is None else rate * over_s)
 
@@ -39,7 +39,7 @@ class Chance:
 
     def calm(self) -> None:
         """End all faults."""
-        self._is_calm = True
+        self.is_calm = True
 
 
 class Server:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.25
 _QUIET_WITHIN_S = 120.0
+# Longer than any pause of a coordinator that tries again: it may work on a message that its queue has lost.
+_QUIET_FOR_S = 3.0
 _REDELIVERED = 4
 
 
@@ -92,8 +94,9 @@ class World:
         for phase in (self._with_faults, self._without_faults, self._deliver_again):
             if not self.judge.problems:
                 await phase(clients)
-        self._is_over = True
-        return self._verdict()
+        verdict = self._verdict()
+        await self._end()
+        return verdict
 
     def accepted(self, caller: str, process_id: str) -> None:
         """Note a 202."""
@@ -222,12 +225,22 @@ class World:
         if not await self._becomes_quiet(clients, _QUIET_WITHIN_S):
             self.judge.complain("I13", "the run", "is not quiet after messages came again")
         if self._trace() != before:
-            self.judge.complain("I4", "the run", "a message that came again changed something")
+            changed = sorted(map(str, {*before} ^ {*self._trace()}))
+            self.judge.complain("I4", "the run", f"a message that came again changed {changed}")
+
+    async def _end(self) -> None:
+        """Let every server die, and its tasks come to their end: nothing of a run may wake up in the next."""
+        self._is_over = True
+        for life in tuple(self._incarnations.values()):
+            life.server.die()
+        await asyncio.sleep(_QUIET_FOR_S)
 
     async def _becomes_quiet(self, clients: list[asyncio.Task[None]], within_s: float) -> bool:
+        quiet_s = 0.0
         async for _ in ticks(_TICK_S, within_s=within_s):
-            is_over = all(client.done() for client in clients) and self._is_quiet()
-            if self.judge.problems or is_over:
+            is_quiet = all(client.done() for client in clients) and self._is_quiet()
+            quiet_s = quiet_s + _TICK_S if is_quiet else 0
+            if self.judge.problems or quiet_s >= _QUIET_FOR_S:
                 return True
         return False
 
