@@ -12,20 +12,20 @@ from saga.coordinator.projector import NO_SNAPSHOT, SNAPSHOT_MAX, Projector, pro
 from saga.errors import StoreUnavailable, Unstorable
 from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.status import ProcessStatus
+from saga.testing import InMemoryProjectionStore
 from tests.unit.coordinator import standings as st
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from saga.ports.projections import DueTimer, Position, Projection, ProjectionFilter
+    from saga.ports.projections import Projection
 
 GRAPH = st.known().graph
 
 
-class GatedStore:
-    """A store in memory whose writes wait until the test lets them through, or makes them fail."""
+class GatedStore(InMemoryProjectionStore):
+    """The store in memory, whose writes wait until the test lets them through, or makes them fail."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.written: list[tuple[str, int]] = []
         self.gate = asyncio.Event()
         self.errors: list[Exception] = []
@@ -35,25 +35,8 @@ class GatedStore:
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
+        await super().save(projection)
         self.written.append((projection.process_id, projection.version))
-
-    async def load(self, process_id: str) -> Projection | None:
-        """Nothing is asked of this store."""
-        raise NotImplementedError(process_id)
-
-    async def page(
-        self, chosen: ProjectionFilter, *, after: Position | None, limit: int
-    ) -> Sequence[Projection]:
-        """Likewise."""
-        raise NotImplementedError
-
-    async def counts(self) -> Mapping[tuple[str, str], int]:
-        """Likewise."""
-        raise NotImplementedError
-
-    async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
-        """Likewise."""
-        raise NotImplementedError
 
 
 class Silence:
