@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from saga.definition.builder import Compensation, Retry, Saga, Step
+    from saga.definition.builder import Compensation, Retry, Saga, Step, Verify
     from saga.errors import InvalidDefinition, SagaError
 
-__all__ = ["Compensation", "InvalidDefinition", "Retry", "Saga", "SagaError", "Step"]
+__all__ = ["Compensation", "InvalidDefinition", "Retry", "Saga", "SagaError", "Step", "Verify"]
 
-_BUILDERS = ("Compensation", "Retry", "Saga", "Step")
+_BUILDERS = ("Compensation", "Retry", "Saga", "Step", "Verify")
 _ERRORS = ("InvalidDefinition", "SagaError")
 
 

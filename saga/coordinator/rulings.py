@@ -8,7 +8,6 @@ from saga.definition.catalog import KnownDefinition
 from saga.definition.graph import StepGraph
 from saga.messages.json_text import to_text
 from saga.messages.start import StartCommand
-from saga.process.advance import UNDECIDABLE
 from saga.process.decide import decide, knows
 from saga.process.draft import Draft
 from saga.process.events import Accepted, Event, Suspended
@@ -20,7 +19,7 @@ from saga.process.inputs import (
     StartRequested,
     SuccessReceived,
 )
-from saga.process.limits import PROCESS_BYTES_MAX
+from saga.process.limits import PROCESS_BYTES_MAX, UNDECIDABLE
 from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
 

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from saga.definition.graph import compile_graph, predecessors
+from saga.definition.graph import DEFAULT_TIMEOUT_S, EffortPlan, StepGraph, compile_graph
 from saga.definition.model import SagaDefinition
+from saga.definition.paths import predecessors, waits_for_all
+from saga.definition.references import problems_with_references
 
 
 def problems_in(definition: SagaDefinition) -> tuple[str, ...]:
@@ -15,7 +17,15 @@ def problems_in(definition: SagaDefinition) -> tuple[str, ...]:
     cycle = _cycle(predecessors(definition))
     if cycle:
         return (f"step {cycle[0]!r}: 'after' makes a cycle: {' -> '.join(cycle)}",)
-    return (*_pivots(definition), *_missing_compensations(definition))
+    problems = [*_pivots(definition), *_joins(definition)]
+    if problems:
+        return tuple(problems)
+    graph = compile_graph(definition)
+    return (
+        *_missing_compensations(definition, graph),
+        *problems_with_references(definition, graph),
+        *_deadline(graph),
+    )
 
 
 def _repeated_names(definition: SagaDefinition) -> list[str]:
@@ -61,23 +71,110 @@ def _pivots(definition: SagaDefinition) -> list[str]:
     return [f"step {name!r}: a saga has one pivot at most, and {pivots[0]!r} is it" for name in pivots[1:]]
 
 
-def _missing_compensations(definition: SagaDefinition) -> list[str]:
-    if sum(step.pivot for step in definition.steps) > 1:
-        return []
-    graph = compile_graph(definition)
+def _joins(definition: SagaDefinition) -> list[str]:
+    after = predecessors(definition)
+    problems = []
+    for step in definition.steps:
+        count = len(set(after[step.name]))
+        if waits_for_all(step):
+            continue
+        if count == 0:
+            problems.append(
+                f"step {step.name!r}: 'join' says how many of 'after' it waits for, and there are none"
+            )
+        elif isinstance(step.join, int) and step.join > count:
+            problems.append(
+                f"step {step.name!r}: the join can't close: it waits for {step.join} of {count} steps"
+            )
+    return problems
+
+
+def _missing_compensations(definition: SagaDefinition, graph: StepGraph) -> list[str]:
     return [
         f"step {step.name!r}: has no compensation; name the action that undoes it, "
         "or say 'compensation: none' if there is nothing to undo"
         for step in definition.steps
-        if step.compensation is None and not graph.by_name[step.name].forward_only
+        if step.service is not None
+        and step.compensation is None
+        and not graph.by_name[step.name].forward_only
     ]
 
 
+def _deadline(graph: StepGraph) -> list[str]:
+    """Refuse a deadline that turns back a process whose steps only used the time that they were given."""
+    if graph.deadline_ms is None:
+        return []
+    longest: dict[str, tuple[int, str | None]] = {}
+    for node in sorted(graph.nodes, key=lambda node: node.ancestors.bit_count()):
+        if node.forward_only:
+            continue
+        before = max(node.after, key=lambda name: longest[name][0], default=None)
+        own = worst_case_ms(node.action) + (0 if node.verify is None else worst_case_ms(node.verify))
+        longest[node.name] = (own + (longest[before][0] if before else 0), before)
+    last = max(longest, key=lambda name: longest[name][0], default=None)
+    if last is None or longest[last][0] <= graph.deadline_ms:
+        return []
+    path: list[str] = []
+    at: str | None = last
+    while at is not None:
+        path.insert(0, at)
+        at = longest[at][1]
+    needed = f"{longest[last][0] / 1000:g} s that the steps {' -> '.join(path)} may take"
+    return [
+        f"deadline: {graph.deadline_ms / 1000:g} s is shorter than the {needed} by their own attempts and pauses"
+    ]
+
+
+def worst_case_ms(plan: EffortPlan) -> int:
+    """Give how long an effort may take when each attempt times out: attempts, and the pauses between them."""
+    pauses = sum(plan.retry.wait_ms(attempt, 1.0) for attempt in range(1, plan.retry.attempts))
+    return plan.retry.attempts * plan.timeout_ms + pauses
+
+
+def problems_across(graphs: Mapping[str, StepGraph]) -> tuple[str, ...]:
+    """Judge process types that carry out each other's steps: `graphs` are all of them, by type."""
+    problems = [
+        f"process type {graph.process_type!r}, step {node.name!r}: {problem}"
+        for graph in graphs.values()
+        for node in graph.nodes
+        if node.child_type is not None
+        for problem in _problems_with_child(node.forward_only, node.child_type, graphs)
+    ]
+    if problems:
+        return tuple(problems)
+    cycle = _cycle({name: tuple(sorted(graph.child_types)) for name, graph in graphs.items()})
+    if cycle:
+        # As `_cycle` walks from a step to what comes before it, it gives the types from the inside out.
+        return (f"process type {cycle[0]!r}: it would start itself: {' -> '.join(reversed(cycle))}",)
+    return ()
+
+
+def _problems_with_child(forward_only: bool, child_type: str, graphs: Mapping[str, StepGraph]) -> list[str]:  # noqa: FBT001 - a fact about the step
+    child = graphs.get(child_type)
+    if child is None:
+        return [f"no definition of the process type {child_type!r} is known"]
+    if child.pivot is not None and not forward_only:
+        where = "it may stand only at or after a pivot of this one"
+        return [f"the process type {child_type!r} has a pivot, behind which it can't be undone; {where}"]
+    return []
+
+
 def warnings_in(definition: SagaDefinition) -> tuple[str, ...]:
-    """Give what is allowed but probably not meant."""
+    """Give what is allowed but probably not meant, and what can't be known before it runs."""
     graph = compile_graph(definition)
-    return tuple(
+    unused = [
         f"step {step.name!r}: its compensation is never used, because nothing turns back from the pivot on"
         for step in definition.steps
         if step.undo is not None and graph.by_name[step.name].forward_only
-    )
+    ]
+    untimed = [
+        f"step {step.name!r}: 'timeout' is left out, so it has {DEFAULT_TIMEOUT_S:g} s"
+        for step in definition.steps
+        if step.timeout is None and definition.timeout is None and step.service is None
+    ]
+    unbounded = [
+        f"step {node.name!r}: how long its list takes can't be known; the deadline counts one item of it"
+        for node in graph.nodes
+        if node.for_each is not None and graph.deadline_ms is not None and not node.forward_only
+    ]
+    return (*unused, *untimed, *unbounded)

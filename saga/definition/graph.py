@@ -4,12 +4,17 @@ Plain frozen values, so that the machine depends on no library; sets of steps ar
 "is everything that comes after this step undone?" is one operation also with a thousand steps.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeAlias
 
+from saga.definition.expressions import Expression
 from saga.definition.model import RetryPolicy, SagaDefinition, StepDefinition
+from saga.definition.paths import certain_ancestors, closure, predecessors
 
 DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +41,66 @@ class RetrySchedule:
 
 
 _DEFAULT = RetrySchedule(3, 1_000, 2.0, 60_000, 0.1, None)
+_ONCE = RetrySchedule(1, 1_000, 2.0, 60_000, 0.1, None)
 _COMPENSATION_ATTEMPTS = 10
+
+
+# An object to build: each member with the expression that gives it.
+ObjectPlan: TypeAlias = tuple[tuple[str, Expression], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EffortPlan:
-    """Hold how one direction of a step is carried out."""
+    """Hold how one direction of a step is carried out; `input` None sends the parameters and the results."""
 
     action: str
     timeout_ms: int
     retry: RetrySchedule
+    input: ObjectPlan | None = None
+
+
+class StepKind(StrEnum):
+    """Tell who carries a step out."""
+
+    SERVICE = "service"
+    SIGNAL = "signal"
+    PROCESS = "process"
+
+
+class OnLocked(StrEnum):
+    """Tell what a process does that finds a business key taken."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+    JOIN = "join"
 
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """Hold one step in its graph; `ancestors` and `descendants` are bit masks over the positions."""
+    """Hold one step in its graph; sets of steps are bit masks over the positions.
+
+    `before` are the steps named in `after`, `ancestors` and `descendants` the closure. The step starts when
+    `join_count` of `before` completed; None means when all are completed or skipped. `certain` are the
+    ancestors that are completed for sure when it starts: their outputs are there.
+    """
 
     name: str
     position: int
+    kind: StepKind
     service: str
     action: EffortPlan
     compensation: EffortPlan | None
+    verify: EffortPlan | None
+    fences: bool
     after: tuple[str, ...]
+    join_count: int | None
+    before: int
     ancestors: int
     descendants: int
+    certain: int
+    when: Expression | None
+    for_each: Expression | None
+    at_once: int
     pivot: bool
     behind_pivot: bool
     expected_ms: int | None
@@ -74,6 +115,11 @@ class StepNode:
         """Say whether the step is the pivot or comes after it."""
         return self.pivot or self.behind_pivot
 
+    @property
+    def child_type(self) -> str | None:
+        """Give the process type that carries the step out, where one does."""
+        return self.action.action if self.kind is StepKind.PROCESS else None
+
 
 @dataclass(frozen=True, slots=True)
 class StepGraph:
@@ -83,17 +129,46 @@ class StepGraph:
     nodes: tuple[StepNode, ...]
     by_name: Mapping[str, StepNode]
     pivot: StepNode | None
+    deadline_ms: int | None
+    locks: tuple[Expression, ...]
+    on_locked: OnLocked
+    result: ObjectPlan | None
 
-    def names(self, mask: int) -> tuple[str, ...]:
-        """Give the names of the steps in a mask, in written order."""
-        return tuple(node.name for node in self.nodes if mask & node.bit)
+    def node_of(self, name: str) -> StepNode:
+        """Give the step of a name or of an instance's, `step[index]`. Raises KeyError."""
+        node = self.by_name.get(name)
+        return self.by_name[name.partition("[")[0]] if node is None else node
+
+    @property
+    def child_types(self) -> frozenset[str]:
+        """Name the process types that carry out steps of this one."""
+        return frozenset(node.child_type for node in self.nodes if node.child_type is not None)
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Name the services that this saga commands."""
+        return frozenset(node.service for node in self.nodes if node.kind is StepKind.SERVICE)
+
+    @property
+    def may_hold_locks(self) -> bool:
+        """Say whether a process of this type, or a child of it, may have taken a lock."""
+        return bool(self.locks) or any(node.kind is StepKind.PROCESS for node in self.nodes)
+
+
+def nodes_in(graph: StepGraph, mask: int) -> Iterator[StepNode]:
+    """Give the steps of a mask in written order; the cost is that of the set bits."""
+    while mask:
+        lowest = mask & -mask
+        yield graph.nodes[lowest.bit_length() - 1]
+        mask ^= lowest
 
 
 def compile_graph(definition: SagaDefinition) -> StepGraph:
     """Resolve and close a definition that `checks` found sound."""
     after = predecessors(definition)
     order = {step.name: position for position, step in enumerate(definition.steps)}
-    ancestors = _closure(after, order)
+    ancestors = closure(after, order)
+    certain = certain_ancestors(definition, after, order)
     descendants = dict.fromkeys(order.values(), 0)
     for name, mask in ancestors.items():
         for position in _positions(mask):
@@ -103,45 +178,37 @@ def compile_graph(definition: SagaDefinition) -> StepGraph:
         StepNode(
             name=step.name,
             position=order[step.name],
-            service=step.service,
+            kind=_kind(step),
+            service=_service(step),
             action=_action_plan(step, definition),
             compensation=_compensation_plan(step, definition),
+            verify=_verify_plan(step, definition),
+            fences=step.verify is not None and step.verify.fences,
             after=after[step.name],
+            join_count=_join_count(step),
+            before=sum(1 << order[name] for name in set(after[step.name])),
             ancestors=ancestors[step.name],
             descendants=descendants[order[step.name]],
+            certain=certain[step.name],
+            when=_expression(step.when),
+            for_each=_expression(step.for_each),
+            at_once=step.at_once or DEFAULT_AT_ONCE,
             pivot=step.pivot,
             behind_pivot=bool(ancestors[step.name] & pivot_mask),
             expected_ms=None if step.expected is None else round(step.expected * 1000),
         )
         for step in definition.steps
     )
-    pivot = next((node for node in nodes if node.pivot), None)
-    return StepGraph(definition.process_type, nodes, {node.name: node for node in nodes}, pivot)
-
-
-def predecessors(definition: SagaDefinition) -> dict[str, tuple[str, ...]]:
-    """Give what each step waits for: its `after`, or the step above it."""
-    result: dict[str, tuple[str, ...]] = {}
-    above: tuple[str, ...] = ()
-    for step in definition.steps:
-        result[step.name] = above if step.after is None else step.after
-        above = (step.name,)
-    return result
-
-
-def _closure(after: Mapping[str, tuple[str, ...]], order: Mapping[str, int]) -> dict[str, int]:
-    masks: dict[str, int] = {}
-    waiting = dict(after)
-    while waiting:
-        ready = [name for name, names in waiting.items() if all(other in masks for other in names)]
-        for name in ready:
-            mask = 0
-            for other in waiting.pop(name):
-                mask |= masks[other] | 1 << order[other]
-            masks[name] = mask
-        if not ready:
-            raise ValueError(f"a cycle through {', '.join(sorted(waiting))}")
-    return masks
+    return StepGraph(
+        process_type=definition.process_type,
+        nodes=nodes,
+        by_name={node.name: node for node in nodes},
+        pivot=next((node for node in nodes if node.pivot), None),
+        deadline_ms=None if definition.deadline is None else max(1, round(definition.deadline * 1000)),
+        locks=tuple(Expression(text) for text in definition.locks or ()),
+        on_locked=OnLocked(definition.on_locked or OnLocked.WAIT),
+        result=_object_plan(definition.result),
+    )
 
 
 def _positions(mask: int) -> list[int]:
@@ -153,28 +220,73 @@ def _positions(mask: int) -> list[int]:
     return positions
 
 
+def _kind(step: StepDefinition) -> StepKind:
+    if step.signal:
+        return StepKind.SIGNAL
+    return StepKind.SERVICE if step.process is None else StepKind.PROCESS
+
+
+def _service(step: StepDefinition) -> str:
+    """Give who carries a step out, in the word that people read."""
+    if step.service is not None:
+        return step.service
+    return "signal" if step.process is None else f"process:{step.process}"
+
+
+def _join_count(step: StepDefinition) -> int | None:
+    match step.join:
+        case None | "all":
+            return None
+        case "any":
+            return 1
+        case number:
+            return number
+
+
+def _expression(text: str | None) -> Expression | None:
+    return None if text is None else Expression(text)
+
+
+def _object_plan(mapped: Mapping[str, str] | None) -> ObjectPlan | None:
+    return None if mapped is None else tuple((name, Expression(text)) for name, text in mapped.items())
+
+
 def _timeout_ms(*given: float | None) -> int:
     seconds = next((value for value in given if value is not None), DEFAULT_TIMEOUT_S)
     return max(1, round(seconds * 1000))
 
 
 def _action_plan(step: StepDefinition, definition: SagaDefinition) -> EffortPlan:
+    timeout_ms = _timeout_ms(step.timeout, definition.timeout)
+    mapped = _object_plan(step.input)
+    if step.signal:
+        return EffortPlan("signal", timeout_ms, _ONCE)
+    if step.process is not None:
+        # A process tries its own steps again; all of it is done again only where its step says so.
+        return EffortPlan(step.process, timeout_ms, _resolved(_ONCE, step.retry), mapped)
     retry = _resolved(_resolved(_DEFAULT, definition.retry), step.retry)
-    return EffortPlan(step.action, _timeout_ms(step.timeout, definition.timeout), retry)
+    return EffortPlan(step.action or "", timeout_ms, retry, mapped)
 
 
 def _compensation_plan(step: StepDefinition, definition: SagaDefinition) -> EffortPlan | None:
-    own = step.undo
-    if own is None:
-        return None
     # The saga's patience holds for undos too, but not how often: giving up on an undo needs a person.
     inherited = _resolved(_DEFAULT, definition.retry)
-    base = RetrySchedule(
-        _COMPENSATION_ATTEMPTS, inherited.backoff_ms, inherited.factor, inherited.max_backoff_ms,
-        inherited.jitter, None,
-    )  # fmt: skip
-    timeout_ms = _timeout_ms(own.timeout, step.timeout, definition.timeout)
-    return EffortPlan(own.action, timeout_ms, _resolved(base, own.retry))
+    base = replace(inherited, attempts=_COMPENSATION_ATTEMPTS, retry_on=None)
+    own = step.undo
+    if own is not None:
+        timeout_ms = _timeout_ms(own.timeout, step.timeout, definition.timeout)
+        return EffortPlan(own.action, timeout_ms, _resolved(base, own.retry), _object_plan(own.input))
+    if step.process is not None and step.compensation is None:
+        return EffortPlan("compensate", _timeout_ms(step.timeout, definition.timeout), base)
+    return None
+
+
+def _verify_plan(step: StepDefinition, definition: SagaDefinition) -> EffortPlan | None:
+    own = step.verify
+    if own is None:
+        return None
+    retry = _resolved(replace(_resolved(_DEFAULT, definition.retry), retry_on=None), own.retry)
+    return EffortPlan(own.action, _timeout_ms(own.timeout, step.timeout, definition.timeout), retry)
 
 
 def _resolved(base: RetrySchedule, policy: RetryPolicy | None) -> RetrySchedule:

@@ -3,21 +3,25 @@
 What concerns several steps at once (cycles, what stands before the pivot) is judged in `checks`.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from saga.definition.duration import PositiveSeconds, Seconds
+from saga.definition.expressions import Expression
 from saga.definition.parameters import broken_references, foreign_references
 from saga.messages.command import NAME_PATTERN
 from saga.messages.json_text import to_text
@@ -33,11 +37,22 @@ def _in_order(value: object) -> object:
 Words = Annotated[tuple[str, ...], BeforeValidator(_in_order), Field(strict=False)]
 
 STEPS_MAX = 1_000
+# As many instances of one step fit a log beside their undoing.
+ITEMS_MAX = 1_000
 ATTEMPTS_MAX = 1_000
+LOCKS_MAX = 10
 
-# Words of the language that this version reads but can't carry out: refused by name, never ignored.
-RESERVED_STEP_WORDS = ("when", "for_each", "at_once", "process", "join", "signal", "verify", "input")
-RESERVED_SAGA_WORDS = ("deadline", "locks", "on_locked", "result")
+
+def _expression(text: str) -> str:
+    Expression(text)  # raises InvalidExpression, a ValueError
+    return text
+
+
+ExpressionText = Annotated[str, AfterValidator(_expression)]
+# What a mapping builds: an object whose members are each given by an expression.
+Mapped = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=200)], ExpressionText], Field(max_length=100)
+]
 
 
 class DefinitionModel(BaseModel):
@@ -63,9 +78,26 @@ class RetryPolicy(DefinitionModel):
 
 
 class CompensationDefinition(DefinitionModel):
-    """Name the action that undoes a step; the same service carries it out."""
+    """Name the action that undoes a step; the same service carries it out.
+
+    It is sent the parameters of the step, or what `input` makes of them and of the results so far.
+    """
 
     action: Name
+    input: Mapped | None = None
+    timeout: PositiveSeconds | None = None
+    retry: RetryPolicy | None = None
+
+
+class VerifyDefinition(DefinitionModel):
+    """Name the action that tells whether an attempt that was not answered took effect.
+
+    `fences` says that the participant, once it answered `not_found`, refuses that attempt should it still come;
+    without that promise the attempt may yet take effect, and its step is undone whatever was answered.
+    """
+
+    action: Name
+    fences: bool = False
     timeout: PositiveSeconds | None = None
     retry: RetryPolicy | None = None
 
@@ -74,32 +106,42 @@ NOTHING_TO_UNDO: Literal["none"] = "none"
 
 
 class StepDefinition(DefinitionModel):
-    """Declare one step: who carries it out, what undoes it, and after which steps it starts.
+    """Declare one step: who carries it out, what undoes it, and when it starts.
 
-    `after` left out means: after the step above. `compensation: none` says that there is nothing to undo.
+    It is carried out by a `service`, by another `process`, or it is a `signal` that somebody must give. `after`
+    left out means: after the step above. `compensation: none` says that there is nothing to undo.
     """
 
     name: Name
-    service: Name
-    action: Name
+    service: Name | None = None
+    action: Name | None = None
+    process: Name | None = None
+    signal: bool = False
     compensation: CompensationDefinition | Literal["none"] | None = None
+    verify: VerifyDefinition | None = None
     after: Words | None = None
+    join: Literal["all", "any"] | Annotated[int, Field(ge=1, le=STEPS_MAX)] | None = None
+    when: ExpressionText | None = None
+    for_each: ExpressionText | None = None
+    at_once: Annotated[int, Field(ge=1, le=ITEMS_MAX)] | None = None
+    input: Mapped | None = None
     timeout: PositiveSeconds | None = None
     expected: Seconds | None = None
     retry: RetryPolicy | None = None
     pivot: bool = False
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_reserved_words(cls, value: object) -> object:
-        return _without(value, RESERVED_STEP_WORDS)
-
-    @field_validator("compensation", mode="before")
+    @field_validator("compensation", "verify", mode="before")
     @classmethod
     def _action_alone(cls, value: object) -> object:
         if isinstance(value, str) and value != NOTHING_TO_UNDO:
             return {"action": value}
         return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        for problem in _misused_words(self):
+            raise ValueError(problem)
+        return self
 
     @property
     def undo(self) -> CompensationDefinition | None:
@@ -107,19 +149,50 @@ class StepDefinition(DefinitionModel):
         return self.compensation if isinstance(self.compensation, CompensationDefinition) else None
 
 
+def _misused_words(step: StepDefinition) -> Iterator[str]:
+    """Give what can't stand together in one step."""
+    kinds = (step.service is not None or step.action is not None, step.signal, step.process is not None)
+    if sum(kinds) != 1:
+        yield "a step has a service and its action, or a process, or it is a signal: one of the three"
+    elif kinds[0] and (step.service is None or step.action is None):
+        yield "a step that a service carries out names both 'service' and 'action'"
+    if step.signal and (step.for_each is not None or step.input is not None):
+        yield "nothing is sent for a signal: it has no 'for_each' and no 'input'"
+    if step.signal and (step.undo is not None or step.retry is not None):
+        yield "a signal has nothing to undo and is not tried again: it has no 'compensation' and no 'retry'"
+    if step.process is not None and step.undo is not None:
+        yield "what undoes a process are its own compensations: leave 'compensation' out, or say none"
+    if step.verify is not None and step.service is None:
+        yield "only a service can be asked: 'verify' stands beside 'service'"
+    if step.at_once is not None and step.for_each is None:
+        yield "'at_once' bounds a 'for_each', and there is none"
+    if step.pivot and step.for_each is not None:
+        yield "the pivot is one step: it has no 'for_each'"
+
+
 class SagaDefinition(DefinitionModel):
-    """Declare a process type: its parameters' JSON Schema and its steps. `retry` and `timeout` are defaults."""
+    """Declare a process type: its parameters' JSON Schema and its steps. `retry` and `timeout` are defaults.
+
+    `locks` are expressions over the parameters that give business keys; `on_locked` says what a process does
+    that finds one of them taken. `result` makes what a completed process gives, from its steps' outputs.
+    """
 
     process_type: Name
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     retry: RetryPolicy | None = None
     timeout: PositiveSeconds | None = None
+    deadline: PositiveSeconds | None = None
+    locks: Annotated[tuple[ExpressionText, ...], Field(max_length=LOCKS_MAX, strict=False)] | None = None
+    on_locked: Literal["wait", "refuse", "join"] | None = None
+    result: Mapped | None = None
     steps: Annotated[tuple[StepDefinition, ...], Field(min_length=1, max_length=STEPS_MAX, strict=False)]
 
-    @model_validator(mode="before")
+    @field_validator("on_locked")
     @classmethod
-    def _refuse_reserved_words(cls, value: object) -> object:
-        return _without(value, RESERVED_SAGA_WORDS)
+    def _locks_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not info.data.get("locks"):
+            raise ValueError("says what to do about a lock that is taken, and there are no 'locks'")
+        return value
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -144,11 +217,3 @@ class SagaDefinition(DefinitionModel):
         for reference in broken_references(value):
             raise ValueError(f"the reference {reference!r} leads nowhere; put the part into $defs")
         return value
-
-
-def _without(value: object, words: tuple[str, ...]) -> object:
-    if isinstance(value, dict):
-        for word in words:
-            if word in value:
-                raise ValueError(f"the word {word!r} is not supported by this version of Batuta")
-    return value

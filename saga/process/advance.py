@@ -4,146 +4,257 @@ Runs after every input's own events until nothing more follows, so that a state 
 do but wait for a reply or a timer (or, after a slice of a large release, for the next slice).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from saga.definition.graph import StepNode
+from saga.definition.graph import StepNode, nodes_in
+from saga.definition.model import ITEMS_MAX
 from saga.messages.json_text import to_text
 from saga.process import events as ev
+from saga.process.attempts import Start, refuse, start_attempt
 from saga.process.draft import Draft
-from saga.process.effects import command_bytes
-from saga.process.limits import COMMANDS_BYTES_MAX, EVENTS_MAX, FORWARD_EVENTS_MAX
-from saga.process.state import Effort
+from saga.process.limits import (
+    ENDS_BY_OPERATOR,
+    EVENT_LIMIT,
+    EVENTS_MAX,
+    FORWARD_EVENTS_MAX,
+    LOCK_KEY_MAX,
+)
+from saga.process.mapping import MappingFailed, evaluate, evaluate_object
+from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
-from saga.process.survey import Survey, nodes_in, startable, survey, to_undo, undoable
-
-# Reasons of a suspension that no reply can settle: they end by an operator's word.
-EVENT_LIMIT = "event_limit"
-UNDECIDABLE = "stuck"
-ENDS_BY_OPERATOR = frozenset({EVENT_LIMIT, UNDECIDABLE})
+from saga.process.survey import (
+    Survey,
+    is_gathered,
+    is_left_out,
+    startable,
+    startable_items,
+    survey,
+    to_undo,
+    undoable,
+)
+from saga.process.turning import turn_back
 
 
 def advance(draft: Draft) -> None:
     """Record all that follows now."""
-    if draft.state.status.is_ended or draft.state.suspended_for in ENDS_BY_OPERATOR:
+    while _is_moving(draft.state) and _follow(draft):
+        pass
+
+
+def _is_moving(state: ProcessState) -> bool:
+    is_halted = state.status is ProcessStatus.PAUSED or state.suspended_for in ENDS_BY_OPERATOR
+    return not (state.status.is_ended or is_halted)
+
+
+def _follow(draft: Draft) -> bool:
+    """Record what follows at once; True where that has consequences of its own."""
+    state = draft.state
+    if state.status is ProcessStatus.SUSPENDED and next(stuck_efforts(draft), None) is None:
+        draft.record(ev.Resumed("settled", direction_status(state)))
+    if not draft.state.is_going_back and _turns_back(draft):
+        return True
+    if draft.state.suspended_for in ENDS_BY_OPERATOR:
+        return False
+    return _go_back(draft) if draft.state.is_going_back else _go_forward(draft)
+
+
+def direction_status(state: ProcessState) -> ProcessStatus:
+    """Give the status of a process that moves in its direction."""
+    return ProcessStatus.COMPENSATING if state.is_going_back else ProcessStatus.STARTED
+
+
+def stuck_efforts(draft: Draft) -> Iterator[tuple[Direction, str]]:
+    """Find the efforts that spent their attempts where neither forward nor backward is left."""
+    state = draft.state
+    seen = survey(draft.graph, state)
+    if not seen.undo_stuck and (state.is_going_back or not seen.failed | seen.unknown):
         return
+    for name, step in state.steps.items():
+        node = draft.graph.node_of(name)
+        if step.undo is not None and step.undo.status is EffortStatus.FAILED:
+            yield Direction.COMPENSATION, name
+        elif not state.is_going_back and node.forward_only:
+            is_unknown = step.action.status is EffortStatus.UNKNOWN
+            if is_unknown or (node.behind_pivot and step.action.status is EffortStatus.FAILED):
+                yield Direction.ACTION, name
+
+
+# Forward
+
+
+def _go_forward(draft: Draft) -> bool:
+    if not _holds_its_locks(draft):
+        return draft.state.is_going_back
     seen = survey(draft.graph, draft.state)
-    if draft.state.status is ProcessStatus.SUSPENDED and _stuck(draft, seen) is None:
-        _resume(draft)
-    if not draft.state.is_going_back:
-        seen = _turn_back_if_failed(draft, seen)
-    if draft.state.is_going_back:
-        _go_back(draft, seen)
-    else:
-        _go_forward(draft, seen)
-
-
-def start_attempt(draft: Draft, direction: Direction, step: str) -> None:
-    """Record that the next attempt of an effort starts now."""
-    effort = draft.state.effort(direction, step)
-    number = len(effort.attempts) + 1 if effort else 1
-    due_at = draft.now + draft.plan(direction, step).timeout_ms
-    draft.record(ev.AttemptStarted(direction, step, number, due_at))
-    draft.command_bytes += command_bytes(draft.graph, draft.state, draft.graph.by_name[step])
-
-
-def _go_forward(draft: Draft, seen: Survey) -> None:
-    if not _release(draft, Direction.ACTION, startable(draft.graph, seen)):
-        advance(draft)  # a command could not be built: its step failed, and that has consequences
-        return
+    for node in nodes_in(draft.graph, seen.expanded):
+        if is_gathered(draft.state, node):
+            draft.record(ev.Gathered(node.name))
+            return True
+        if _release(draft, Direction.ACTION, startable_items(draft.state, node)) is Start.REFUSED:
+            return True
+    for node in startable(draft.graph, seen):
+        if draft.is_full:
+            break
+        if _begin(draft, node, seen):
+            return True
     if seen.done == seen.everything:
-        draft.record(ev.Completed())
+        _complete(draft)
     else:
-        _suspend_if_stuck(draft, seen)
+        _suspend_if_stuck(draft)
+    return False
 
 
-def _go_back(draft: Draft, seen: Survey) -> None:
+def _begin(draft: Draft, node: StepNode, seen: Survey) -> bool:
+    """Begin a step whose turn it is; True where that settles it at once, or refuses it."""
+    if is_left_out(node, seen):
+        draft.record(ev.Skipped(Direction.ACTION, node.name, "join"))
+        return True
+    try:
+        if node.when is not None and not _holds(evaluate(node.when, draft.scope(node.ancestors))):
+            draft.record(ev.Skipped(Direction.ACTION, node.name, "condition"))
+            return True
+        if node.for_each is not None:
+            items = evaluate(node.for_each, draft.scope(node.ancestors))
+            if not isinstance(items, list) or len(items) > ITEMS_MAX:
+                raise MappingFailed(f"for_each must give a list of at most {ITEMS_MAX} items")  # noqa: TRY301
+            draft.record(ev.Expanded(node.name, to_text(items)))
+            return True
+    except MappingFailed as failure:
+        refuse(draft, Direction.ACTION, node.name, failure.code, str(failure))
+        return True
+    return _release(draft, Direction.ACTION, (node.name,)) is Start.REFUSED
+
+
+def _holds(condition: object) -> bool:
+    if condition is None or isinstance(condition, bool):
+        return condition is True
+    raise MappingFailed("when must give true, false or null")
+
+
+def _complete(draft: Draft) -> None:
+    plan = draft.graph.result
+    if plan is None:
+        draft.record(ev.Completed())
+        return
+    everything = (1 << len(draft.graph.nodes)) - 1
+    try:
+        draft.record(ev.Completed(evaluate_object(plan, draft.scope(everything))))
+    except MappingFailed as failure:
+        draft.record(ev.Completed(None, str(failure)))
+
+
+def _holds_its_locks(draft: Draft) -> bool:
+    """Say whether the first step may start; records which keys are wanted once that is known."""
+    if not draft.graph.locks:
+        return True
+    if draft.state.locks is None:
+        try:
+            keys = sorted({_key(evaluate(one, draft.scope(0))) for one in draft.graph.locks})
+        except MappingFailed as failure:
+            turn_back(draft, failure.code, None)
+            return False
+        draft.record(ev.LocksWanted(tuple(keys)))
+    return draft.state.joined_to is None and all(lock.is_held for lock in draft.state.locks or ())
+
+
+def _key(value: object) -> str:
+    """Write what a lock's expression gave as a key: a text as it is, a number as JSON."""
+    if isinstance(value, str) and 0 < len(value) <= LOCK_KEY_MAX:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise MappingFailed(f"a lock's key must be a text of 1 to {LOCK_KEY_MAX} characters, or a whole number")
+
+
+# Backward
+
+
+def _go_back(draft: Draft) -> bool:
+    seen = survey(draft.graph, draft.state)
     if seen.open:
-        return  # what is in flight is awaited: its outcome says whether it must be undone
+        return False  # what is in flight is awaited: its outcome says whether it must be undone
     if draft.state.undo_plan is None:
-        draft.record(ev.CompensationPlanned(to_undo(draft.graph, seen)))
+        draft.record(ev.CompensationPlanned(to_undo(draft.graph, draft.state)))
         seen = survey(draft.graph, draft.state)
     if draft.state.version >= EVENTS_MAX:
         draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {EVENTS_MAX} events"))
-        return
-    released = _release(draft, Direction.COMPENSATION, undoable(draft.graph, seen))
+        return False
     if not seen.not_undone:
         draft.record(ev.Compensated())
-    else:
-        _suspend_if_stuck(draft, seen if released else survey(draft.graph, draft.state))
+        return False
+    names = tuple(undoable(draft.graph, draft.state, seen))
+    if _release(draft, Direction.COMPENSATION, names) is Start.REFUSED:
+        return True
+    _suspend_if_stuck(draft)
+    return False
 
 
-def _release(draft: Draft, direction: Direction, nodes: Iterable[StepNode]) -> bool:
-    """Start what may start, as far as the commands fit one transition; False when a step was refused."""
-    for node in nodes:
-        size = command_bytes(draft.graph, draft.state, node)
-        if size > COMMANDS_BYTES_MAX:
-            _refuse(draft, direction, node, size)
-            return False
-        if draft.command_bytes + size > COMMANDS_BYTES_MAX:
-            return True  # the rest goes with the next transition, which a timer asks for at once
-        start_attempt(draft, direction, node.name)
+# Both ways
+
+
+def _release(draft: Draft, direction: Direction, names: Iterable[str]) -> Start:
+    """Start what may start, as far as the commands fit one transition and one process."""
+    for name in names:
+        outcome = start_attempt(draft, direction, name)
+        if outcome is not Start.STARTED:
+            return outcome
+    return Start.STARTED
+
+
+def _turns_back(draft: Draft) -> bool:
+    """Turn back where something failed that makes it; stop where the log is near its limit behind the pivot."""
+    state = draft.state
+    seen = survey(draft.graph, state)
+    if seen.failed | seen.unknown:
+        for name, step in state.steps.items():
+            node = draft.graph.node_of(name)
+            is_failed = step.action.status is EffortStatus.FAILED
+            if not (is_failed or step.action.status is EffortStatus.UNKNOWN):
+                continue
+            if node.behind_pivot or (node.pivot and not is_failed):
+                continue  # nothing turns back from here on: the process stops for a person
+            turn_back(draft, state.noted or ("step_failed" if is_failed else "step_unknown"), name)
+            return True
+    if state.version < FORWARD_EVENTS_MAX or state.status is ProcessStatus.SUSPENDED:
+        return False
+    if pivot_was_sent(draft):
+        draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {FORWARD_EVENTS_MAX} events"))
+        return False
+    turn_back(draft, EVENT_LIMIT, None)
     return True
 
 
-def _refuse(draft: Draft, direction: Direction, node: StepNode, size: int) -> None:
-    message = f"parameters and results of {size} bytes don't fit a command of {COMMANDS_BYTES_MAX}"
-    error = to_text({"code": "command_too_large", "message": message, "retryable": False})
-    draft.record(ev.AttemptFailed(direction, node.name, 0, EffortStatus.FAILED, error))
-
-
-def _turn_back_if_failed(draft: Draft, seen: Survey) -> Survey:
-    for node in nodes_in(draft.graph, seen.failed | seen.unknown):
-        is_failed = bool(seen.failed & node.bit)
-        if node.behind_pivot or (node.pivot and not is_failed):
-            continue  # nothing turns back from here on: the process stops for a person
-        return _turn_back(draft, "step_failed" if is_failed else "step_unknown", node.name)
-    if draft.state.version >= FORWARD_EVENTS_MAX:
-        if _pivot_was_sent(draft):
-            draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {FORWARD_EVENTS_MAX} events"))
-        else:
-            return _turn_back(draft, EVENT_LIMIT, None)
-    return seen
-
-
-def _turn_back(draft: Draft, reason: str, step: str | None) -> Survey:
-    closes = tuple(
-        (name, EffortStatus.UNKNOWN if state.action.is_unanswered else EffortStatus.FAILED)
-        for name, state in draft.state.steps.items()
-        if state.action.status is EffortStatus.RETRYING
-    )
-    draft.record(ev.TurnedBack(reason, step, closes))
-    return survey(draft.graph, draft.state)
-
-
-def _pivot_was_sent(draft: Draft) -> bool:
+def pivot_was_sent(draft: Draft) -> bool:
+    """Say whether the pivot was tried, so that nothing but its failure turns the process back."""
     pivot = draft.graph.pivot
-    return pivot is not None and bool(draft.state.step(pivot.name).action.attempts)
+    if pivot is None:
+        return False
+    action = draft.state.step(pivot.name).action
+    if action.status is EffortStatus.SKIPPED or pivot_in_flight(draft):
+        return True
+    return action.status in {EffortStatus.DONE, EffortStatus.UNKNOWN}
 
 
-def _suspend_if_stuck(draft: Draft, seen: Survey) -> None:
+def pivot_in_flight(draft: Draft) -> bool:
+    """Say whether a pivot was sent of which nothing is known yet; what would turn back waits for that.
+
+    In backoff after failures that say that nothing happened, it is not.
+    """
+    pivot = draft.graph.pivot
+    if pivot is None:
+        return False
+    action = draft.state.step(pivot.name).action
+    if action.status is EffortStatus.RETRYING:
+        return action.is_unanswered
+    return action.status.is_open
+
+
+def _suspend_if_stuck(draft: Draft) -> None:
     state = draft.state
-    stuck = _stuck(draft, seen)
+    stuck = next(stuck_efforts(draft), None)
     if stuck is None or state.status is ProcessStatus.SUSPENDED:
         return
     direction, name = stuck
     effort = state.effort(direction, name) or Effort()
     detail = f"the {direction} of step {name} is {effort.status} after {len(effort.attempts)} attempts"
     draft.record(ev.Suspended(f"{direction}_{effort.status}", name, detail))
-
-
-def _resume(draft: Draft) -> None:
-    is_going_back = draft.state.is_going_back
-    draft.record(
-        ev.Resumed("settled", ProcessStatus.COMPENSATING if is_going_back else ProcessStatus.STARTED)
-    )
-
-
-def _stuck(draft: Draft, seen: Survey) -> tuple[Direction, str] | None:
-    """Find an effort that spent its attempts where neither forward nor backward is left."""
-    for node in nodes_in(draft.graph, seen.undo_stuck):
-        return Direction.COMPENSATION, node.name
-    if not draft.state.is_going_back:
-        for node in nodes_in(draft.graph, seen.failed | seen.unknown):
-            if node.behind_pivot or (node.pivot and seen.unknown & node.bit):
-                return Direction.ACTION, node.name
-    return None

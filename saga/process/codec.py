@@ -13,14 +13,15 @@ from saga.errors import UnreadableLog
 from saga.messages.command import Command
 from saga.messages.json_text import JsonObject, from_text, to_text
 from saga.process import events as ev
-from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 from saga.process.transition import Cause, Transition
 
 Document: TypeAlias = dict[str, object]
 
 FORMAT = 1
 
-_NAMES: Mapping[tuple[type, Direction | None], str] = MappingProxyType(
+# A class of events has one name, or one per direction, or one per action of an operator.
+_NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingProxyType(
     {
         (ev.Accepted, None): "accepted",
         (ev.Started, None): "started",
@@ -36,13 +37,36 @@ _NAMES: Mapping[tuple[type, Direction | None], str] = MappingProxyType(
         (ev.AttemptTimedOut, Direction.COMPENSATION): "compensation_timed_out",
         (ev.AttemptProgressed, Direction.COMPENSATION): "compensation_progressed",
         (ev.RetryScheduled, Direction.COMPENSATION): "compensation_retry_scheduled",
+        (ev.AttemptStarted, Direction.VERIFY): "verify_started",
+        (ev.AttemptCompleted, Direction.VERIFY): "verify_completed",
+        (ev.AttemptFailed, Direction.VERIFY): "verify_failed",
+        (ev.AttemptTimedOut, Direction.VERIFY): "verify_timed_out",
+        (ev.AttemptProgressed, Direction.VERIFY): "verify_progressed",
+        (ev.RetryScheduled, Direction.VERIFY): "verify_retry_scheduled",
+        (ev.VerifyConcluded, None): "verify_concluded",
+        (ev.SignalAwaited, None): "signal_waiting",
+        (ev.Skipped, Direction.ACTION): "step_skipped",
+        (ev.Skipped, Direction.COMPENSATION): "compensation_skipped",
+        (ev.Expanded, None): "step_expanded",
+        (ev.Gathered, None): "step_gathered",
+        (ev.ChildCancelled, None): "child_cancelled",
+        (ev.LocksWanted, None): "locks_wanted",
+        (ev.LockAcquired, None): "lock_acquired",
+        (ev.LockAwaited, None): "lock_waiting",
+        (ev.LockJoined, None): "lock_joined",
         (ev.Observed, None): "observed",
         (ev.TurnedBack, None): "turned_back",
         (ev.CompensationPlanned, None): "compensation_planned",
         (ev.Suspended, None): "suspended",
         (ev.Resumed, None): "resumed",
+        (ev.Paused, None): "paused",
+        (ev.DeadlinePassed, None): "deadline_passed",
+        (ev.TurnNoted, None): "turn_noted",
+        **{(ev.OperatorActed, action): f"operator_{action}" for action in OperatorAction},
+        (ev.OperatorRejected, None): "operator_rejected",
         (ev.Completed, None): "completed",
         (ev.Compensated, None): "compensated",
+        (ev.Failed, None): "failed",
     }
 )
 _CLASSES = MappingProxyType({name: key for key, name in _NAMES.items()})
@@ -52,17 +76,17 @@ EVENT_NAMES = tuple(_NAMES.values())
 def event_name(event: ev.Event) -> str:
     """Give the event's name in the log."""
     kind = type(event)
-    if (kind, None) in _NAMES:
-        return _NAMES[kind, None]
-    return _NAMES[kind, cast("ev.AttemptEvent", event).direction]
+    member = _NAMED_BY.get(kind)
+    return _NAMES[kind, None if member is None else getattr(event, member)]
 
 
 def encode_event(event: ev.Event) -> Document:
     """Write an event as a flat document: `type`, then its fields."""
     name = event_name(event)
     document: Document = {"type": name}
+    said = _NAMED_BY.get(type(event))
     for field in _FIELDS[type(event)]:
-        if field == "direction" and (type(event), None) not in _NAMES:
+        if field == said:
             continue  # the name says it
         value = getattr(event, field)
         encode = _ENCODE.get(field)
@@ -75,8 +99,8 @@ def decode_event(document: Document) -> ev.Event:
     name = str(document.get("type"))
     if name not in _CLASSES:
         raise ValueError(f"unknown event type {name!r}")
-    kind, direction = _CLASSES[name]
-    values: Document = {} if direction is None else {"direction": direction}
+    kind, word = _CLASSES[name]
+    values: Document = {} if word is None else {_NAMED_BY[kind]: word}
     for field in _FIELDS[kind]:
         if field in values:
             continue
@@ -138,11 +162,17 @@ def decode_transition(document: Document) -> Transition:
         raise UnreadableLog(process_id, first, str(error)) from error
 
 
-def _labels_from_text(text: object) -> Mapping[str, str]:
+def _texts_from_text(text: object) -> Mapping[str, str]:
     return cast("dict[str, str]", cast("JsonObject", from_text(cast("str", text))))
 
 
 _KINDS = frozenset(kind for kind, _ in _NAMES)
+# The member that makes the name, of those classes that have several.
+_NAMED_BY: Mapping[type, str] = {
+    kind: "direction" if isinstance(word, Direction) else "action"
+    for kind, word in _NAMES
+    if word is not None
+}
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS}
 _DEFAULTED = {
     kind: frozenset(field.name for field in fields(kind) if field.default is not MISSING) for kind in _KINDS
@@ -153,13 +183,19 @@ _ENCODE: Mapping[str, Callable[..., object]] = {
     "status": str,
     "labels": lambda labels: to_text(dict(labels)),
     "steps": list,
+    "keys": list,
+    "action": str,
+    "children": lambda children: to_text(dict(children)),
     "closes": lambda closes: [[step, str(status)] for step, status in closes],
 }
 _DECODE: Mapping[str, Callable[..., object]] = {
     "direction": Direction,
     "becomes": EffortStatus,
     "status": ProcessStatus,
-    "labels": _labels_from_text,
+    "labels": _texts_from_text,
     "steps": tuple,
+    "keys": tuple,
+    "action": OperatorAction,
+    "children": _texts_from_text,
     "closes": lambda closes: tuple((step, EffortStatus(status)) for step, status in closes),
 }

@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass
 
-from saga.definition.graph import EffortPlan, StepGraph, StepNode
+from saga.definition.graph import EffortPlan, StepGraph, StepNode, nodes_in
+from saga.messages.json_text import Json, JsonObject, JsonText, from_text
 from saga.process.events import Event
 from saga.process.evolve import evolve
-from saga.process.state import ProcessState
+from saga.process.limits import COMMANDS_BYTES_MAX
+from saga.process.state import ProcessState, split_instance
 from saga.process.status import Direction
 
 
 def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
-    """Give how a direction of a step is carried out; None where there is nothing to undo."""
-    return node.action if direction is Direction.ACTION else node.compensation
+    """Give how a direction of a step is carried out; None where there is nothing to undo, or nobody to ask."""
+    match direction:
+        case Direction.ACTION:
+            return node.action
+        case Direction.COMPENSATION:
+            return node.compensation
+        case Direction.VERIFY:
+            return node.verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +33,16 @@ class Decision:
 class Draft:
     """Collect the events of one decision; lives within one call of `decide` and is never shared."""
 
-    __slots__ = ("command_bytes", "events", "graph", "now", "state")
+    __slots__ = ("_bytes", "_decoded", "events", "graph", "is_full", "now", "state")
 
     def __init__(self, graph: StepGraph, state: ProcessState, now: int) -> None:
         self.graph = graph
         self.state = state
         self.now = now
         self.events: list[Event] = []
-        self.command_bytes = 0
+        self.is_full = False
+        self._bytes = 0
+        self._decoded: dict[str, Json] = {}
 
     def record(self, event: Event) -> None:
         """Add an event and fold it."""
@@ -45,7 +55,41 @@ class Draft:
 
     def plan(self, direction: Direction, step: str) -> EffortPlan:
         """Give how a direction of a step is carried out."""
-        plan = plan_of(self.graph.by_name[step], direction)
+        plan = plan_of(self.graph.node_of(step), direction)
         if plan is None:
-            raise ValueError(f"{step} has no compensation")
+            raise ValueError(f"{step} has no {direction}")
         return plan
+
+    def takes(self, size: int) -> bool:
+        """Say whether a command of this size fits the transition, and count it in; else no more are taken."""
+        self.is_full = self.is_full or self._bytes + size > COMMANDS_BYTES_MAX
+        if not self.is_full:
+            self._bytes += size
+        return not self.is_full
+
+    def scope(self, readable: int, name: str | None = None) -> JsonObject:
+        """Give what an expression sees: the parameters, and the outputs of the steps in a mask.
+
+        Where `name` is that of an instance of a step, it also sees its item.
+        """
+        outputs = {
+            node.name: output
+            for node in nodes_in(self.graph, readable)
+            if (output := self.state.step(node.name).action.output) is not None
+        }
+        scope: JsonObject = {
+            "parameters": self._read("", self.state.parameters),
+            "results": {name: self._read(name, output) for name, output in outputs.items()},
+        }
+        step, index = split_instance(name or "")
+        items = self.state.step(step).items
+        if index is not None and items is not None:
+            scope["item"] = from_text(items[index])
+            scope["index"] = index
+        return scope
+
+    def _read(self, name: str, text: JsonText) -> Json:
+        # An output never changes once it is there, so within one decision each is decoded once.
+        if name not in self._decoded:
+            self._decoded[name] = from_text(text)
+        return self._decoded[name]

@@ -1,60 +1,112 @@
 """`effects(graph, state, events) -> commands`: the orders that a decision gives, byte for byte.
 
 A command is stored with its events and sent as it is stored, so a second publication is the same message.
+Processes that carry out steps of others are ordered by the same messages that people use, and answer their
+parent by the same replies that participants send.
 """
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Iterator
 
-from saga.definition.graph import StepGraph, StepNode
-from saga.messages.command import Command, CommandRef
-from saga.messages.json_text import NULL, JsonObject, JsonText, splice
+from saga.definition.graph import StepGraph, StepKind, nodes_in
+from saga.messages.command import Command, CommandRef, parse_command_id
+from saga.messages.json_text import EMPTY_OBJECT, NULL, JsonObject, JsonText, splice, to_text
 from saga.messages.timestamps import rfc3339
 from saga.process.draft import plan_of
-from saga.process.events import AttemptStarted, Event
-from saga.process.state import ProcessState
-from saga.process.status import AttemptOutcome, Direction
-from saga.process.survey import nodes_in
+from saga.process.events import (
+    AttemptStarted,
+    ChildCancelled,
+    Compensated,
+    Completed,
+    Event,
+    Failed,
+    OperatorActed,
+)
+from saga.process.state import ProcessState, split_instance
+from saga.process.status import AttemptOutcome, Direction, ProcessStatus
 
 REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
 
+_CHILDREN = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:child-process")
+
+
+def child_id(command_id: str) -> str:
+    """Derive the id of the process that one attempt of a step starts."""
+    return str(uuid.uuid5(_CHILDREN, command_id))
+
 
 def effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> tuple[Command, ...]:
     """Give the commands of a decision's events, in their order; `state` is the state after all of them."""
-    return tuple(_command(graph, state, event) for event in events if isinstance(event, AttemptStarted))
+    return tuple(_effects(graph, state, events))
 
 
-def command_bytes(graph: StepGraph, state: ProcessState, node: StepNode) -> int:
+def _effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> Iterator[Command]:
+    is_answered = False
+    for event in events:
+        match event:
+            case AttemptStarted():
+                yield _command(graph, state, event)
+            case ChildCancelled():
+                yield _cancel(state, event)
+            case Completed() | Compensated() | Failed() | OperatorActed() if not is_answered:
+                if state.status.is_ended and state.reply_to is not None:
+                    is_answered = True
+                    yield _answer(state, state.reply_to)
+            case _:
+                pass
+
+
+def command_bytes(
+    graph: StepGraph, state: ProcessState, direction: Direction, name: str, *, mapped: JsonText | None
+) -> int:
     """Estimate from above the size of the next command of a step, in characters."""
-    results = sum(len(text) for text in _results(graph, state, node).values())
-    undone = len(state.step(node.name).action.output or NULL)
-    return len(state.parameters) + results + undone + FRAME_BYTES
+    step = state.step(name)
+    undone = 0 if direction is Direction.ACTION else len(step.action.output or NULL)
+    effort = state.effort(direction, name)
+    given = mapped or (effort.input if effort else None)
+    base, index = split_instance(name)
+    items = state.step(base).items
+    item = 0 if index is None or items is None else len(items[index])
+    if given is not None and direction is not Direction.VERIFY:
+        return len(given) + undone + item + FRAME_BYTES
+    results = sum(len(text) for text in _results(graph, state, name).values())
+    return len(state.parameters) + results + undone + item + FRAME_BYTES
 
 
 def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Command, ...]:
-    """Give those of the commands that are still waiting for an answer in this state."""
+    """Give those of the commands that are still waiting for an answer in this state.
+
+    An answer to the parent process is always among them: nobody acknowledges it.
+    """
     waiting = {
         CommandRef(state.process_id, name, direction, effort.attempts[-1].number).command_id
         for name, step in state.steps.items()
-        for direction, effort in ((Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo))
+        for direction, effort in (
+            (Direction.ACTION, step.action),
+            (Direction.COMPENSATION, step.undo),
+            (Direction.VERIFY, step.verify),
+        )
         if effort is not None and effort.attempts and effort.attempts[-1].outcome is AttemptOutcome.RUNNING
     }
-    return tuple(command for command in commands if command.command_id in waiting)
+    return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
 
 
 def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Command:
-    node = graph.by_name[event.step]
+    node = graph.node_of(event.step)
+    ref = CommandRef(state.process_id, event.step, event.direction, event.attempt)
+    if node.kind is StepKind.PROCESS:
+        return _order_to_child(graph, state, event, ref)
     plan = plan_of(node, event.direction)
     if plan is None:
-        raise ValueError(f"{event.step} has no compensation")
-    ref = CommandRef(state.process_id, event.step, event.direction, event.attempt)
+        raise ValueError(f"{event.step} has no {event.direction}")
     frame: JsonObject = {
         "command_id": ref.command_id,
         "idempotency_key": ref.idempotency_key,
         "process_id": state.process_id,
         "process_type": state.origin.process_type,
-        "step": event.step,
+        "step": node.name,
         "service": node.service,
         "action": plan.action,
         "kind": event.direction,
@@ -62,22 +114,110 @@ def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Co
         "deadline": rfc3339(event.due_at),
         "reply_key": REPLY_KEY,
     }
-    payloads = {"parameters": state.parameters, "results": splice(_results(graph, state, node))}
+    payloads = _payloads(graph, state, event.direction, event.step)
+    _, index = split_instance(event.step)
+    if index is not None:
+        frame["index"] = index
+        payloads["item"] = (state.step(node.name).items or ())[index]
     if event.direction is Direction.COMPENSATION:
         payloads["compensates"] = _compensates(state, event.step)
+    elif event.direction is Direction.VERIFY:
+        payloads["verifies"] = _verifies(state, event.step)
     body = splice(payloads, onto=frame)
     return Command(ref.command_id, f"step.{node.service}.{plan.action}", body)
 
 
-def _compensates(state: ProcessState, step: str) -> JsonText:
-    undone = CommandRef(state.process_id, step, Direction.ACTION, 1)
-    frame: JsonObject = {"step": step, "index": None, "idempotency_key": undone.idempotency_key}
-    return splice({"output": state.step(step).action.output or NULL}, onto=frame)
+def _payloads(graph: StepGraph, state: ProcessState, direction: Direction, name: str) -> dict[str, JsonText]:
+    """Give what a command carries: what the definition maps, or the process's parameters and the results."""
+    own = state.effort(direction, name)
+    action = state.step(name).action
+    # An undo and a question carry what the action did, unless the undo has a mapping of its own.
+    given = (own.input if own else None) or action.input
+    if given is not None:
+        return {"parameters": given}
+    return {"parameters": state.parameters, "results": splice(_results(graph, state, name))}
 
 
-def _results(graph: StepGraph, state: ProcessState, node: StepNode) -> dict[str, JsonText]:
+def _compensates(state: ProcessState, name: str) -> JsonText:
+    step, index = split_instance(name)
+    undone = CommandRef(state.process_id, name, Direction.ACTION, 1)
+    frame: JsonObject = {"step": step, "index": index, "idempotency_key": undone.idempotency_key}
+    return splice({"output": state.step(name).action.output or NULL}, onto=frame)
+
+
+def _verifies(state: ProcessState, name: str) -> JsonText:
+    step, index = split_instance(name)
+    asked = CommandRef(state.process_id, name, Direction.ACTION, len(state.step(name).action.attempts))
+    return to_text(
+        {
+            "step": step,
+            "index": index,
+            "idempotency_key": asked.idempotency_key,
+            "command_id": asked.command_id,
+            "attempt": asked.attempt,
+        }
+    )
+
+
+def _results(graph: StepGraph, state: ProcessState, name: str) -> dict[str, JsonText]:
     return {
         ancestor.name: output
-        for ancestor in nodes_in(graph, node.ancestors)
+        for ancestor in nodes_in(graph, graph.node_of(name).ancestors)
         if (output := state.step(ancestor.name).action.output) is not None
     }
+
+
+# Between a process and those that carry out its steps
+
+
+def _order_to_child(graph: StepGraph, state: ProcessState, event: AttemptStarted, ref: CommandRef) -> Command:
+    node = graph.node_of(event.step)
+    if event.direction is Direction.COMPENSATION:
+        last = len(state.step(event.step).action.attempts)
+        undone = CommandRef(state.process_id, event.step, Direction.ACTION, last)
+        return _control("compensate", undone.command_id, ref.command_id, "parent_turned_back")
+    origin = state.origin
+    pinned = origin.children[node.action.action]
+    frame: JsonObject = {
+        "process_type": node.action.action,
+        "process_id": child_id(ref.command_id),
+        "labels": dict(origin.labels),
+        "parent": ref.command_id,
+        "root_id": origin.root_id,
+        "definition": pinned,
+        "children": dict(origin.children),
+        "traceparent": origin.traceparent,
+    }
+    parameters = _payloads(graph, state, Direction.ACTION, event.step)["parameters"]
+    return Command(ref.command_id, "process.start", splice({"parameters": parameters}, onto=frame))
+
+
+def _cancel(state: ProcessState, event: ChildCancelled) -> Command:
+    started = CommandRef(state.process_id, event.step, Direction.ACTION, event.attempt).command_id
+    return _control("cancel", started, f"{started}:cancel", f"parent: {event.reason}")
+
+
+def _control(word: str, started: str, request_id: str, reason: str) -> Command:
+    body: JsonObject = {"process_id": child_id(started), "reason": reason, "request_id": request_id}
+    if word == "compensate":
+        body["reply_to"] = request_id
+    return Command(request_id, f"process.{word}", to_text(body))
+
+
+def _answer(state: ProcessState, reply_to: str) -> Command:
+    """Tell the parent how this process ended, as a participant tells of its step."""
+    ref = parse_command_id(reply_to)
+    is_undo = ref is not None and ref.kind == Direction.COMPENSATION
+    is_well = state.status is (ProcessStatus.COMPENSATED if is_undo else ProcessStatus.COMPLETED)
+    if is_well:
+        output = EMPTY_OBJECT if is_undo else (state.result or NULL)
+        body = splice({"output": output}, onto={"command_id": reply_to})
+        return Command(f"{reply_to}:completed", "step.completed", body)
+    error: JsonObject = {
+        "code": f"process_{state.status}",
+        "message": f"process {state.process_id} ended {state.status}: {state.reason or 'no reason given'}",
+        "retryable": not is_undo,
+        # Given up by a person, it may have left anything behind; otherwise nothing of it is left.
+        "effect_unknown": state.status is ProcessStatus.FAILED,
+    }
+    return Command(f"{reply_to}:failed", "step.failed", to_text({"command_id": reply_to, "error": error}))

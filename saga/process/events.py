@@ -6,16 +6,20 @@ Points in time are milliseconds since 1970 UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from saga.messages.json_text import JsonText
-from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A start request was taken; from here on the process exists and will end."""
+    """A start request was taken; from here on the process exists and will end.
+
+    `parent` is the command of another process's step that this one carries out. `children` pins the definitions
+    of the processes that this one will start, by type.
+    """
 
     process_type: str
     definition_hash: str
@@ -25,6 +29,9 @@ class Accepted:
     principal: str
     callback_url: str | None
     traceparent: str | None
+    parent: str | None = None
+    root_id: str = ""
+    children: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +41,22 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A command was decided; unanswered at `due_at`, the attempt times out."""
+    """A command was decided; unanswered at `due_at`, the attempt times out.
+
+    `input` is what the definition's mapping gave, said once, with the first attempt.
+    """
 
     direction: Direction
+    step: str
+    attempt: int
+    due_at: int
+    input: JsonText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAwaited:
+    """A step waits for somebody's word until `due_at`."""
+
     step: str
     attempt: int
     due_at: int
@@ -100,6 +120,80 @@ class RetryScheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyConcluded:
+    """What was asked about an attempt is settled, without its success: it had no effect, or nobody knows."""
+
+    step: str
+    attempt: int
+    had_no_effect: bool
+    becomes: EffortStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step is not done, or not undone, and nothing waits for it: by its condition, its join, or a person."""
+
+    direction: Direction
+    step: str
+    reason: str
+    output: JsonText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The list of a step that runs once per item is known; each item is an instance, `step[index]`."""
+
+    step: str
+    items: JsonText
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All instances of a step are done; its output is the list of theirs, in order."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCancelled:
+    """The process that carries out a step was told to end; how it ends is awaited."""
+
+    step: str
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocksWanted:
+    """These business keys are taken, in this order, before the first step."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LockAcquired:
+    """A business key is held until the process at the top has ended."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockAwaited:
+    """A business key is held by another process; this one waits for its turn."""
+
+    key: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockJoined:
+    """A business key is held by another process; this one does nothing and ends as that one does."""
+
+    key: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A reply was recorded that changes no outcome: late, superseded or contradictory.
 
@@ -153,8 +247,61 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing is sent until somebody resumes the process; what comes in is recorded."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The time of the whole process is over; `consequence` is turns_back, noted, or attention."""
+
+    consequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnNoted:
+    """A reason to turn back came while the pivot was in flight; it is obeyed only if the pivot fails."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """Somebody asked for an action that was allowed; what follows from it comes after it.
+
+    `reply_to` is the command of the parent process that asked, which is answered when this process ends.
+    """
+
+    action: OperatorAction
+    reason: str
+    actor: str
+    request_id: str
+    step: str | None = None
+    output: JsonText | None = None
+    outcome: str | None = None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRejected:
+    """Somebody asked for an action that did not apply when it arrived; nothing follows."""
+
+    action: OperatorAction
+    reason: str
+    actor: str
+    request_id: str
+    step: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
-    """Every step is completed or skipped."""
+    """Every step is completed or skipped. `problem` says why there is no result, where one was declared."""
+
+    result: JsonText | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +309,30 @@ class Compensated:
     """Everything that may have happened is undone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Somebody gave the process up as it stands."""
+
+    reason: str
+
+
 AttemptEvent: TypeAlias = (
     AttemptStarted | AttemptCompleted | AttemptFailed | AttemptTimedOut | AttemptProgressed | RetryScheduled
 )
+StepEvent: TypeAlias = SignalAwaited | VerifyConcluded | Skipped | Expanded | Gathered | ChildCancelled
+LockEvent: TypeAlias = LocksWanted | LockAcquired | LockAwaited | LockJoined
+StandingEvent: TypeAlias = TurnedBack | Suspended | Resumed | Paused | Completed | Compensated | Failed
 Event: TypeAlias = (
     Accepted
     | Started
     | AttemptEvent
+    | StepEvent
+    | LockEvent
+    | StandingEvent
     | Observed
-    | TurnedBack
     | CompensationPlanned
-    | Suspended
-    | Resumed
-    | Completed
-    | Compensated
+    | DeadlinePassed
+    | TurnNoted
+    | OperatorActed
+    | OperatorRejected
 )

@@ -4,19 +4,17 @@ An event that does not fit the state means that the log is damaged or newer than
 readers of a log turn into UnreadableLog. Guessing past it would be a decision.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from saga.errors import UnreadableLog
 from saga.process import events as ev
-from saga.process.state import Attempt, Effort, Origin, ProcessState, StepState
-from saga.process.status import LEGAL_MOVES, AttemptOutcome, Direction, EffortStatus, ProcessStatus
+from saga.process.evolve_steps import Changes, attempt_changes, closed, observed, planned, step_changes
+from saga.process.state import Lock, Origin, ProcessState
+from saga.process.status import LEGAL_MOVES, ProcessStatus
 from saga.process.transition import Transition
-
-# What an event changes, by the name of the field of the state.
-Changes: TypeAlias = dict[str, object]
 
 
 def evolve(state: ProcessState | None, event: ev.Event, *, at: int, process_id: str) -> ProcessState:
@@ -56,34 +54,81 @@ def _accepted(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
         callback_url=event.callback_url,
         traceparent=event.traceparent,
         accepted_at=at,
+        parent=event.parent,
+        root_id=event.root_id or process_id,
+        children=MappingProxyType(dict(event.children)),
     )
-    return ProcessState(origin, updated_at=at, payload_bytes=len(event.parameters))
+    return ProcessState(origin, updated_at=at, payload_bytes=len(event.parameters), reply_to=event.parent)
 
 
 def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
     if isinstance(event, ev.AttemptEvent):
-        return _effort_changes(state, event, at)
+        return attempt_changes(state, event, at)
+    if isinstance(event, ev.StepEvent):
+        return step_changes(state, event, at)
+    if isinstance(event, ev.LockEvent):
+        return _lock_changes(state, event)
+    if isinstance(event, ev.StandingEvent):
+        return _standing_changes(state, event, at)
     match event:
         case ev.Accepted():
             raise ValueError("Accepted stands twice in one log")
         case ev.Started():
             return {"is_taken": True}
         case ev.Observed():
-            return _observed(state, event)
-        case ev.TurnedBack():
-            return _turned_back(state, event, at)
+            return observed(state, event)
         case ev.CompensationPlanned():
-            return _planned(state, event, at)
-        case ev.Suspended():
-            return {"status": _move(state, ProcessStatus.SUSPENDED), "suspended_for": event.reason}
-        case ev.Resumed():
-            return {"status": _move(state, event.status), "suspended_for": None}
-        case ev.Completed():
-            return {"status": _move(state, ProcessStatus.COMPLETED), "ended_at": at}
-        case ev.Compensated():
-            return {"status": _move(state, ProcessStatus.COMPENSATED), "ended_at": at}
+            return planned(state, event, at)
+        case ev.DeadlinePassed():
+            return {"deadline_passed": True, "attention": state.attention or event.consequence == "attention"}
+        case ev.TurnNoted():
+            return {"noted": state.noted or event.reason}
+        case ev.OperatorActed() | ev.OperatorRejected():
+            return _requested(state, event)
         case _:
             assert_never(event)
+
+
+def _requested(state: ProcessState, event: ev.OperatorActed | ev.OperatorRejected) -> Changes:
+    requests = state.requests | {event.request_id}
+    if isinstance(event, ev.OperatorRejected):
+        return {"requests": requests, "rejections": state.rejections + 1}
+    return {"requests": requests, "reply_to": event.reply_to or state.reply_to}
+
+
+def _standing_changes(state: ProcessState, event: ev.StandingEvent, at: int) -> Changes:
+    match event:
+        case ev.TurnedBack():
+            return _turned_back(state, event, at)
+        case ev.Suspended():
+            status = _move(state, ProcessStatus.SUSPENDED)
+            return {"status": status, "suspended_for": event.reason, "stopped_at": at}
+        case ev.Paused():
+            return {"status": _move(state, ProcessStatus.PAUSED), "stopped_at": at}
+        case ev.Resumed():
+            return {"status": _move(state, event.status), "suspended_for": None, **_going_again(state, at)}
+        case ev.Completed():
+            attention = state.attention or event.problem is not None
+            ended = _ended(state, ProcessStatus.COMPLETED, at)
+            return {**ended, "result": event.result, "attention": attention}
+        case ev.Compensated():
+            return _ended(state, ProcessStatus.COMPENSATED, at)
+        case ev.Failed():
+            return {**_ended(state, ProcessStatus.FAILED, at), "reason": event.reason, "suspended_for": None}
+        case _:
+            assert_never(event)
+
+
+def _turned_back(state: ProcessState, event: ev.TurnedBack, at: int) -> Changes:
+    return {
+        "status": _move(state, ProcessStatus.COMPENSATING),
+        "is_going_back": True,
+        "reason": state.reason or event.reason,
+        "suspended_for": None,
+        "ended_at": None,
+        "steps": closed(state, event, at),
+        **_going_again(state, at),
+    }
 
 
 def _move(state: ProcessState, status: ProcessStatus) -> ProcessStatus:
@@ -92,120 +137,25 @@ def _move(state: ProcessState, status: ProcessStatus) -> ProcessStatus:
     return status
 
 
-def _turned_back(state: ProcessState, event: ev.TurnedBack, at: int) -> Changes:
-    steps = dict(state.steps)
-    for name, status in event.closes:
-        before = state.step(name)
-        steps[name] = StepState(_settled(before.action, status, at), before.undo)
-    return {
-        "status": _move(state, ProcessStatus.COMPENSATING),
-        "is_going_back": True,
-        "reason": state.reason or event.reason,
-        "suspended_for": None,
-        "ended_at": None,
-        "steps": MappingProxyType(steps),
-    }
+def _ended(state: ProcessState, status: ProcessStatus, at: int) -> Changes:
+    return {"status": _move(state, status), "ended_at": at, **_going_again(state, at)}
 
 
-def _planned(state: ProcessState, event: ev.CompensationPlanned, at: int) -> Changes:
-    steps = dict(state.steps)
-    for name in event.steps:
-        before = state.step(name)
-        # Planned again, because its undo found nothing or must wait for another: the attempts go on counting.
-        undo = _settled(before.undo or Effort(), EffortStatus.PENDING, at)
-        steps[name] = StepState(before.action, undo)
-    planned = (state.undo_plan or frozenset()) | frozenset(event.steps)
-    return {"undo_plan": planned, "steps": MappingProxyType(steps)}
+def _going_again(state: ProcessState, at: int) -> Changes:
+    stood_still_ms = 0 if state.stopped_at is None else at - state.stopped_at
+    return {"stopped_at": None, "stood_still_ms": state.stood_still_ms + stood_still_ms}
 
 
-def _observed(state: ProcessState, event: ev.Observed) -> Changes:
-    effort = state.effort(event.direction, event.step) or Effort()
-    attempt = _attempt(effort, event.attempt)
-    outcome = attempt.outcome
-    says_nothing_happened = event.reply == "failed" and not event.effect_unknown
-    if says_nothing_happened and effort.status.is_open and outcome is AttemptOutcome.UNANSWERED:
-        outcome = AttemptOutcome.FAILED  # the late word of the participant: this attempt had no effect
-    answered = replace(attempt, replies=attempt.replies | {event.reply}, outcome=outcome)
-    return {
-        "observations": state.observations + 1,
-        "attention": state.attention or event.attention,
-        "steps": _steps_with(state, event.direction, event.step, _with_attempt(effort, answered)),
-    }
-
-
-def _effort_changes(state: ProcessState, event: ev.AttemptEvent, at: int) -> Changes:
-    effort = state.effort(event.direction, event.step)
-    if effort is None:
-        raise ValueError(f"{event.step} stands in no undo plan")
+def _lock_changes(state: ProcessState, event: ev.LockEvent) -> Changes:
     match event:
-        case ev.AttemptStarted():
-            changed = _started(effort, event, at)
-        case ev.AttemptCompleted():
-            changed = _completed(effort, event, at)
-        case ev.AttemptFailed():
-            changed = _failed(effort, event, at)
-        case ev.AttemptTimedOut():
-            attempt = _attempt(effort, event.attempt)
-            unanswered = _with_attempt(effort, replace(attempt, outcome=AttemptOutcome.UNANSWERED))
-            changed = _settled(unanswered, event.becomes, at)
-        case ev.AttemptProgressed():
-            attempt = _attempt(effort, event.attempt)
-            changed = _with_attempt(effort, replace(attempt, due_at=event.due_at, progressed_at=at))
-        case ev.RetryScheduled():
-            changed = replace(effort, status=EffortStatus.RETRYING, next_attempt_at=event.at)
+        case ev.LocksWanted():
+            return {"locks": tuple(Lock(key) for key in event.keys)}
+        case ev.LockAcquired():
+            changed = Lock(event.key, state.origin.root_id, is_held=True)
+        case ev.LockAwaited():
+            changed = Lock(event.key, event.holder)
+        case ev.LockJoined():
+            return {"joined_to": event.holder}
         case _:
             assert_never(event)
-    kept = len(event.output) if isinstance(event, ev.AttemptCompleted) else 0
-    return {
-        "steps": _steps_with(state, event.direction, event.step, changed),
-        "payload_bytes": state.payload_bytes + kept,
-    }
-
-
-def _started(effort: Effort, event: ev.AttemptStarted, at: int) -> Effort:
-    if event.attempt != len(effort.attempts) + 1:
-        raise ValueError(f"attempt {event.attempt} of {event.step} follows {len(effort.attempts)}")
-    attempts = (*effort.attempts, Attempt(event.attempt, at, event.due_at))
-    return Effort(EffortStatus.RUNNING, attempts, output=effort.output, error=effort.error)
-
-
-def _completed(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
-    attempt = _attempt(effort, event.attempt)
-    answered = replace(attempt, outcome=AttemptOutcome.COMPLETED, replies=attempt.replies | {"completed"})
-    attempts = _with_attempt(effort, answered).attempts
-    return Effort(EffortStatus.DONE, attempts, output=event.output, settled_at=at)
-
-
-def _failed(effort: Effort, event: ev.AttemptFailed, at: int) -> Effort:
-    if event.attempt == 0:
-        return replace(_settled(effort, event.becomes, at), error=event.error)
-    attempt = _attempt(effort, event.attempt)
-    outcome = AttemptOutcome.UNANSWERED if event.effect_unknown else AttemptOutcome.FAILED
-    answered = replace(attempt, outcome=outcome, replies=attempt.replies | {"failed"})
-    return replace(_settled(_with_attempt(effort, answered), event.becomes, at), error=event.error)
-
-
-def _settled(effort: Effort, status: EffortStatus, at: int) -> Effort:
-    is_settled = not status.is_open and status is not EffortStatus.PENDING
-    return replace(effort, status=status, next_attempt_at=None, settled_at=at if is_settled else None)
-
-
-def _attempt(effort: Effort, number: int) -> Attempt:
-    attempt = effort.attempt(number)
-    if attempt is None:
-        raise ValueError(f"attempt {number} was never started")
-    return attempt
-
-
-def _with_attempt(effort: Effort, attempt: Attempt) -> Effort:
-    index = attempt.number - 1
-    return replace(effort, attempts=(*effort.attempts[:index], attempt, *effort.attempts[index + 1 :]))
-
-
-def _steps_with(
-    state: ProcessState, direction: Direction, step: str, effort: Effort
-) -> Mapping[str, StepState]:
-    before = state.step(step)
-    is_action = direction is Direction.ACTION
-    after = StepState(effort, before.undo) if is_action else StepState(before.action, effort)
-    return MappingProxyType({**state.steps, step: after})
+    return {"locks": tuple(changed if lock.key == event.key else lock for lock in state.locks or ())}

@@ -1,15 +1,18 @@
 """What asks the core to decide: messages that were received, already checked and typed."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from saga.messages.json_text import JsonText
-from saga.process.status import Direction
+from saga.process.status import Direction, OperatorAction
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequested:
-    """The start message of an accepted process arrived."""
+    """The start message of an accepted process arrived; `is_paused` says that its type is paused."""
+
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +61,48 @@ class WokenUp:
     due_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorRequested:
+    """Somebody asks for an action; `reply_to` is the command of the parent process, where it asks."""
+
+    action: OperatorAction
+    reason: str
+    actor: str
+    request_id: str
+    step: str | None = None
+    output: JsonText | None = None
+    outcome: str | None = None
+    reply_to: str | None = None
+
+
+class LockAnswer(StrEnum):
+    """Tell what came of trying to take a business key."""
+
+    HELD = "held"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    JOINED = "joined"
+    DEADLOCK = "deadlock"
+
+
+@dataclass(frozen=True, slots=True)
+class LockAnswered:
+    """The keeper of the locks says whose a business key is now."""
+
+    key: str
+    answer: LockAnswer
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class HolderEnded:
+    """The process that this one joined has ended."""
+
+    holder: str
+    status: str
+    result: JsonText | None
+
+
 ReplyReceived: TypeAlias = SuccessReceived | FailureReceived | ProgressReceived
-Input: TypeAlias = StartRequested | ReplyReceived | WokenUp
+LockReceived: TypeAlias = LockAnswered | HolderEnded
+Input: TypeAlias = StartRequested | ReplyReceived | WokenUp | OperatorRequested | LockReceived

@@ -7,21 +7,25 @@ from types import MappingProxyType
 from typing import TypeAlias, cast
 
 from saga.messages.json_text import Json, JsonText, from_text, to_text
-from saga.process.state import Attempt, Effort, Origin, ProcessState, StepState
+from saga.process.state import Attempt, Effort, Lock, Origin, ProcessState, StepState
 from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
 
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2
 
-_AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None]
-_EffortRow: TypeAlias = tuple[str, list[_AttemptRow], int | None, str | None, str | None, int | None]
+_AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None, bool]
+_EffortRow: TypeAlias = tuple[
+    str, list[_AttemptRow], int | None, str | None, str | None, int | None, int, str | None
+]
+_StepRow: TypeAlias = tuple[_EffortRow, _EffortRow | None, _EffortRow | None, list[str] | None]
 
 _ORIGIN_FIELDS = (
     "process_id", "process_type", "definition_hash", "parameters", "request_hash", "principal",
-    "callback_url", "traceparent", "accepted_at",
+    "callback_url", "traceparent", "accepted_at", "parent", "root_id",
 )  # fmt: skip
 _PLAIN_FIELDS = (
     "updated_at", "version", "is_taken", "is_going_back", "reason", "suspended_for", "attention",
-    "observations", "payload_bytes", "ended_at",
+    "observations", "payload_bytes", "ended_at", "noted", "deadline_passed", "stopped_at",
+    "stood_still_ms", "result", "reply_to", "rejections", "joined_to",
 )  # fmt: skip
 
 
@@ -30,14 +34,16 @@ def to_snapshot(state: ProcessState) -> JsonText:
     origin = state.origin
     document: dict[str, object] = {field: getattr(origin, field) for field in _ORIGIN_FIELDS}
     document["labels"] = dict(origin.labels)
+    document["children"] = dict(origin.children)
     for field in _PLAIN_FIELDS:
         document[field] = getattr(state, field)
     document["status"] = state.status
     document["undo_plan"] = None if state.undo_plan is None else sorted(state.undo_plan)
-    document["steps"] = {
-        name: [_effort_row(step.action), None if step.undo is None else _effort_row(step.undo)]
-        for name, step in state.steps.items()
-    }
+    document["requests"] = sorted(state.requests)
+    document["locks"] = (
+        None if state.locks is None else [[lock.key, lock.holder, lock.is_held] for lock in state.locks]
+    )
+    document["steps"] = {name: _step_row(step) for name, step in state.steps.items()}
     return to_text(cast("Json", document))
 
 
@@ -45,17 +51,26 @@ def from_snapshot(text: str) -> ProcessState:
     """Read a state back; raises KeyError, TypeError or ValueError for anything else."""
     document = cast("dict[str, object]", from_text(text))
     plan = cast("list[str] | None", document["undo_plan"])
-    steps = cast("dict[str, list[_EffortRow | None]]", document["steps"])
+    steps = cast("dict[str, _StepRow]", document["steps"])
+    locks = cast("list[tuple[str, str | None, bool]] | None", document["locks"])
     labels = MappingProxyType(cast("dict[str, str]", document["labels"]))
+    children = MappingProxyType(cast("dict[str, str]", document["children"]))
     origin = {field: document[field] for field in _ORIGIN_FIELDS}
     plain = {field: document[field] for field in _PLAIN_FIELDS}
     return ProcessState(
-        origin=Origin(**origin, labels=labels),  # type: ignore[arg-type]  # the types that to_snapshot wrote
+        origin=Origin(**origin, labels=labels, children=children),  # type: ignore[arg-type]  # the types that to_snapshot wrote
         **plain,  # type: ignore[arg-type]  # likewise
         status=ProcessStatus(cast("str", document["status"])),
         undo_plan=None if plan is None else frozenset(plan),
+        locks=None if locks is None else tuple(Lock(*lock) for lock in locks),
+        requests=frozenset(cast("list[str]", document["requests"])),
         steps=MappingProxyType({name: _step(*rows) for name, rows in steps.items()}),
     )
+
+
+def _step_row(step: StepState) -> list[object]:
+    others = [None if effort is None else _effort_row(effort) for effort in (step.undo, step.verify)]
+    return [_effort_row(step.action), *others, None if step.items is None else list(step.items)]
 
 
 def _effort_row(effort: Effort) -> list[object]:
@@ -66,22 +81,29 @@ def _effort_row(effort: Effort) -> list[object]:
             attempt.outcome,
             sorted(attempt.replies),
             attempt.progressed_at,
+            attempt.cancelled,
         ]
         for attempt in effort.attempts
     ]
     return [
         effort.status, attempts, effort.next_attempt_at, effort.output, effort.error, effort.settled_at,
+        effort.granted, effort.input,
     ]  # fmt: skip
 
 
-def _step(action: _EffortRow | None, undo: _EffortRow | None) -> StepState:
-    if action is None:
-        raise ValueError("a step without an action")
-    return StepState(_effort(action), None if undo is None else _effort(undo))
+def _step(
+    action: _EffortRow, undo: _EffortRow | None, verify: _EffortRow | None, items: list[str] | None
+) -> StepState:
+    return StepState(
+        action=_effort(action),
+        undo=None if undo is None else _effort(undo),
+        verify=None if verify is None else _effort(verify),
+        items=None if items is None else tuple(JsonText(item) for item in items),
+    )
 
 
 def _effort(row: _EffortRow) -> Effort:
-    status, attempts, next_attempt_at, output, error, settled_at = row
+    status, attempts, next_attempt_at, output, error, settled_at, granted, given = row
     return Effort(
         status=EffortStatus(status),
         attempts=tuple(_attempt(number, *values) for number, values in enumerate(attempts, start=1)),
@@ -89,10 +111,20 @@ def _effort(row: _EffortRow) -> Effort:
         output=None if output is None else JsonText(output),
         error=None if error is None else JsonText(error),
         settled_at=settled_at,
+        granted=granted,
+        input=None if given is None else JsonText(given),
     )
 
 
 def _attempt(
-    number: int, started_at: int, due_at: int, outcome: str, replies: list[str], progressed_at: int | None
+    number: int,
+    started_at: int,
+    due_at: int,
+    outcome: str,
+    replies: list[str],
+    progressed_at: int | None,
+    cancelled: bool,  # noqa: FBT001 - one column of a row
 ) -> Attempt:
-    return Attempt(number, started_at, due_at, AttemptOutcome(outcome), frozenset(replies), progressed_at)
+    return Attempt(
+        number, started_at, due_at, AttemptOutcome(outcome), frozenset(replies), progressed_at, cancelled
+    )

@@ -13,7 +13,10 @@ from saga.process.status import AttemptOutcome, Direction, EffortStatus, Process
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sending of a command: what is known of it, and which replies to it are in the log."""
+    """One sending of a command: what is known of it, and which replies to it are in the log.
+
+    `cancelled` says that a process that carries out the step was told to end; its end is awaited without limit.
+    """
 
     number: int
     started_at: int
@@ -21,11 +24,16 @@ class Attempt:
     outcome: AttemptOutcome = AttemptOutcome.RUNNING
     replies: frozenset[str] = frozenset()
     progressed_at: int | None = None
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """One direction of a step: its action, or its undo, over all its attempts."""
+    """One direction of a step: its action, its undo, or the question about it, over all its attempts.
+
+    `granted` attempts don't count against the retry policy: they were made before a new budget was given.
+    `input` is what its commands carry where the definition maps it, the same for all attempts.
+    """
 
     status: EffortStatus = EffortStatus.PENDING
     attempts: tuple[Attempt, ...] = ()
@@ -33,6 +41,13 @@ class Effort:
     output: JsonText | None = None
     error: JsonText | None = None
     settled_at: int | None = None
+    granted: int = 0
+    input: JsonText | None = None
+
+    @property
+    def attempts_used(self) -> int:
+        """Count the attempts that the retry policy looks at."""
+        return len(self.attempts) - self.granted
 
     def attempt(self, number: int) -> Attempt | None:
         """Give an attempt by its number; numbers run from 1 without a gap."""
@@ -54,18 +69,48 @@ PENDING = Effort()
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """One step: its action, and its undo once it stands in the undo plan."""
+    """One step, or one instance of a step that runs once per item.
+
+    `undo` is there once it stands in the undo plan, `verify` once a question was asked about the action,
+    `items` once the list of a step with instances is known: each instance then has a state of its own.
+    """
 
     action: Effort = PENDING
     undo: Effort | None = None
+    verify: Effort | None = None
+    items: tuple[JsonText, ...] | None = None
 
 
 UNTOUCHED = StepState()
 
 
+def instance_name(step: str, index: int) -> str:
+    """Name one instance of a step that runs once per item."""
+    return f"{step}[{index}]"
+
+
+def split_instance(name: str) -> tuple[str, int | None]:
+    """Give the step of a name, and which of its instances it is, where it is one."""
+    step, bracket, index = name.partition("[")
+    return step, int(index[:-1]) if bracket else None
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One business key that a process takes before its first step; `holder` is the root that has it now."""
+
+    key: str
+    holder: str | None = None
+    is_held: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a process was started with; it never changes."""
+    """What a process was started with; it never changes.
+
+    `parent` is the command of another process's step that this one carries out, `root_id` the process at the
+    top; `children` are the definitions, by type, that its own steps' processes are started with.
+    """
 
     process_id: str
     process_type: str
@@ -77,11 +122,19 @@ class Origin:
     callback_url: str | None
     traceparent: str | None
     accepted_at: int
+    parent: str | None = None
+    root_id: str = ""
+    children: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One running saga. `steps` holds only those that something happened to."""
+    """One running saga. `steps` holds only those that something happened to.
+
+    `noted` is a reason to turn back that waits for the pivot's outcome. `stopped_at` is since when it is paused
+    or suspended, `stood_still_ms` for how long it was before: the deadline doesn't run then. `reply_to` is the
+    command of the parent that is answered when it ends. `requests` are the operator's requests that were obeyed.
+    """
 
     origin: Origin
     updated_at: int
@@ -96,6 +149,16 @@ class ProcessState:
     payload_bytes: int = 0
     undo_plan: frozenset[str] | None = None
     ended_at: int | None = None
+    noted: str | None = None
+    deadline_passed: bool = False
+    stopped_at: int | None = None
+    stood_still_ms: int = 0
+    result: JsonText | None = None
+    reply_to: str | None = None
+    rejections: int = 0
+    joined_to: str | None = None
+    locks: tuple[Lock, ...] | None = None
+    requests: frozenset[str] = frozenset()
     steps: Mapping[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -108,11 +171,22 @@ class ProcessState:
         """Give what the process was started with."""
         return self.origin.parameters
 
+    @property
+    def is_stopped(self) -> bool:
+        """Say whether a person stopped it, or it waits for one: no deadline runs then."""
+        return self.stopped_at is not None
+
     def step(self, name: str) -> StepState:
         """Give where a step stands."""
         return self.steps.get(name, UNTOUCHED)
 
     def effort(self, direction: Direction, step: str) -> Effort | None:
-        """Give one direction of a step; None for an undo that is not in the plan."""
+        """Give one direction of a step; None for an undo that is not in the plan, or a question never asked."""
         state = self.step(step)
-        return state.action if direction is Direction.ACTION else state.undo
+        match direction:
+            case Direction.ACTION:
+                return state.action
+            case Direction.COMPENSATION:
+                return state.undo
+            case Direction.VERIFY:
+                return state.verify

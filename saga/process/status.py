@@ -9,6 +9,7 @@ class Direction(StrEnum):
 
     ACTION = "action"
     COMPENSATION = "compensation"
+    VERIFY = "verify"
 
 
 class ProcessStatus(StrEnum):
@@ -17,6 +18,7 @@ class ProcessStatus(StrEnum):
     STARTED = "started"
     COMPENSATING = "compensating"
     SUSPENDED = "suspended"
+    PAUSED = "paused"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
     FAILED = "failed"
@@ -33,28 +35,37 @@ ENDED = frozenset({ProcessStatus.COMPLETED, ProcessStatus.COMPENSATED, ProcessSt
 LEGAL_MOVES = MappingProxyType(
     {
         ProcessStatus.STARTED: frozenset(
-            {ProcessStatus.COMPENSATING, ProcessStatus.SUSPENDED, ProcessStatus.COMPLETED}
+            {
+                ProcessStatus.COMPENSATING, ProcessStatus.SUSPENDED, ProcessStatus.PAUSED,
+                ProcessStatus.COMPLETED,
+            }
         ),
-        ProcessStatus.COMPENSATING: frozenset({ProcessStatus.SUSPENDED, ProcessStatus.COMPENSATED}),
+        ProcessStatus.COMPENSATING: frozenset(
+            {ProcessStatus.SUSPENDED, ProcessStatus.PAUSED, ProcessStatus.COMPENSATED}
+        ),
         ProcessStatus.SUSPENDED: frozenset(
             {ProcessStatus.STARTED, ProcessStatus.COMPENSATING, ProcessStatus.FAILED}
         ),
+        ProcessStatus.PAUSED: frozenset(
+            {ProcessStatus.STARTED, ProcessStatus.COMPENSATING, ProcessStatus.FAILED}
+        ),
         ProcessStatus.COMPENSATED: frozenset({ProcessStatus.COMPENSATING}),
-        ProcessStatus.COMPLETED: frozenset[ProcessStatus](),
+        ProcessStatus.COMPLETED: frozenset({ProcessStatus.COMPENSATING}),
         ProcessStatus.FAILED: frozenset[ProcessStatus](),
     }
-)
+)  # fmt: skip
 
 
 class EffortStatus(StrEnum):
     """Name where one effort (the action of a step, or its undo) stands.
 
-    `spent` is an undo that used up its attempts; an action in that place is `failed` or `unknown`.
+    `verifying` is an action that was not answered and whose participant is asked what became of it.
     """
 
     PENDING = "pending"
     RUNNING = "running"
     RETRYING = "retrying"
+    VERIFYING = "verifying"
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -63,7 +74,10 @@ class EffortStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """Say whether an answer is still awaited or another attempt is due."""
-        return self in (EffortStatus.RUNNING, EffortStatus.RETRYING)
+        return self in _OPEN
+
+
+_OPEN = frozenset({EffortStatus.RUNNING, EffortStatus.RETRYING, EffortStatus.VERIFYING})
 
 
 class AttemptOutcome(StrEnum):
@@ -73,3 +87,16 @@ class AttemptOutcome(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     UNANSWERED = "unanswered"
+
+
+class OperatorAction(StrEnum):
+    """Name what a person, or the parent of a process, can ask of it."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip"
+    RESOLVE = "resolve"
+    COMPENSATE = "compensate"
+    FAIL = "fail"

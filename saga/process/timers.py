@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from saga.definition.graph import StepGraph
-from saga.process.advance import ENDS_BY_OPERATOR
+from saga.definition.graph import StepGraph, nodes_in
 from saga.process.effects import FRAME_BYTES
-from saga.process.limits import COMMANDS_BYTES_MAX
+from saga.process.limits import COMMANDS_BYTES_MAX, ENDS_BY_OPERATOR, IN_FLIGHT_MAX
 from saga.process.state import Effort, ProcessState
-from saga.process.status import EffortStatus
-from saga.process.survey import startable, survey, undoable
+from saga.process.status import EffortStatus, ProcessStatus
+from saga.process.survey import startable, startable_items, survey, undoable
 
 # How long an accepted process may wait for its start message before a timer starts it.
 START_GRACE_MS = 1_000
+
+
+# How often whoever waits for a business key looks again, should the news of its release be lost.
+LOCK_LOOK_MS = 10_000
 
 
 class WakeReason(StrEnum):
@@ -22,6 +25,8 @@ class WakeReason(StrEnum):
     RELEASE = "release"
     RETRY = "retry"
     TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +48,53 @@ def next_wake(graph: StepGraph, state: ProcessState) -> Wake | None:
     timers = [
         timer
         for step in state.steps.values()
-        for effort in (step.action, step.undo)
-        if effort is not None and (timer := _timer(effort)) is not None
+        for effort in (step.action, step.undo, step.verify)
+        if effort is not None and (timer := _timer(state, effort)) is not None
     ]
+    deadline = deadline_at(graph, state)
+    if deadline is not None:
+        timers.append(Wake(deadline, WakeReason.DEADLINE))
+    if awaits_lock(state):
+        timers.append(Wake(state.updated_at + LOCK_LOOK_MS, WakeReason.LOCK))
     return min(timers, key=lambda timer: timer.at, default=None)
 
 
-def _timer(effort: Effort) -> Wake | None:
-    if effort.status is EffortStatus.RUNNING:
+def deadline_at(graph: StepGraph, state: ProcessState) -> int | None:
+    """Give when the time of the process is over; None where it doesn't run, or is over already."""
+    is_running = state.is_taken and not (state.is_stopped or state.is_going_back or state.status.is_ended)
+    if graph.deadline_ms is None or state.deadline_passed or not is_running:
+        return None
+    return state.origin.accepted_at + graph.deadline_ms + state.stood_still_ms
+
+
+def awaits_lock(state: ProcessState) -> bool:
+    """Say whether a process waits for a business key, or for the end of the process that has it."""
+    if state.locks is None or state.is_going_back or state.status.is_ended:
+        return False
+    return not all(lock.is_held for lock in state.locks)
+
+
+def _timer(state: ProcessState, effort: Effort) -> Wake | None:
+    if effort.status is EffortStatus.RUNNING and effort.attempts and not effort.attempts[-1].cancelled:
         return Wake(effort.attempts[-1].due_at, WakeReason.TIMEOUT)
-    if effort.status is EffortStatus.RETRYING and effort.next_attempt_at is not None:
+    is_paused = state.status is ProcessStatus.PAUSED
+    if effort.status is EffortStatus.RETRYING and effort.next_attempt_at is not None and not is_paused:
         return Wake(effort.next_attempt_at, WakeReason.RETRY)
     return None
 
 
 def _has_more_to_release(graph: StepGraph, state: ProcessState) -> bool:
     """Say whether a slice of a large release was sent and the rest is still to come."""
-    if len(graph.nodes) * (2 * state.payload_bytes + FRAME_BYTES) <= COMMANDS_BYTES_MAX:
+    items = sum(len(step.items) for step in state.steps.values() if step.items is not None)
+    if (len(graph.nodes) + items) * (2 * state.payload_bytes + FRAME_BYTES) <= COMMANDS_BYTES_MAX:
         return False  # all commands together would fit one slice
+    if state.status is ProcessStatus.PAUSED or (state.locks is not None and awaits_lock(state)):
+        return False
     seen = survey(graph, state)
-    if not state.is_going_back:
-        return any(True for _ in startable(graph, seen))
-    return not seen.open and any(True for _ in undoable(graph, seen))
+    if seen.in_flight >= IN_FLIGHT_MAX:
+        return False
+    if state.is_going_back:
+        return not seen.open and any(True for _ in undoable(graph, state, seen))
+    if any(startable_items(state, node) for node in nodes_in(graph, seen.expanded)):
+        return True
+    return any(True for _ in startable(graph, seen))

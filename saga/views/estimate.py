@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from saga.definition.graph import StepGraph, StepNode
+from saga.definition.graph import StepGraph, StepNode, nodes_in
 from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus
 
@@ -53,8 +53,10 @@ def _end_of(effort: Effort, starts_at: int, usual_ms: int, now: int) -> int:
     match effort.status:
         case EffortStatus.PENDING:
             return starts_at + usual_ms
-        case EffortStatus.RUNNING:
+        case EffortStatus.RUNNING if effort.attempts:
             return max(now, effort.attempts[-1].started_at + usual_ms)
+        case EffortStatus.RUNNING | EffortStatus.VERIFYING:
+            return now + usual_ms
         case EffortStatus.RETRYING:
             return max(now, effort.next_attempt_at or now) + usual_ms
         case _:
@@ -66,7 +68,7 @@ def _awaited(graph: StepGraph, node: StepNode) -> tuple[str, ...]:
     if not node.pivot:
         return node.after
     everything = (1 << len(graph.nodes)) - 1
-    return graph.names(everything & ~node.descendants & ~node.bit)
+    return tuple(other.name for other in nodes_in(graph, everything & ~node.descendants & ~node.bit))
 
 
 def _in_working_order(graph: StepGraph) -> list[StepNode]:

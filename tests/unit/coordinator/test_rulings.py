@@ -9,7 +9,7 @@ import pytest
 from saga.coordinator.admission import Rejected
 from saga.coordinator.rulings import rule, rule_on_new
 from saga.messages.json_text import JsonText
-from saga.process.advance import UNDECIDABLE
+from saga.process.limits import UNDECIDABLE
 from saga.process.codec import event_name
 from saga.process.events import AttemptFailed, Suspended
 from saga.process.limits import PROCESS_BYTES_MAX

@@ -1,0 +1,125 @@
+"""How an attempt starts, and where an unsuccessful one leaves its effort."""
+
+import hashlib
+from enum import StrEnum, auto
+from typing import cast
+
+from saga.definition.graph import StepKind
+from saga.messages.command import CommandRef
+from saga.messages.json_text import JsonObject, JsonText, from_text, to_text
+from saga.process import events as ev
+from saga.process.draft import Draft
+from saga.process.effects import command_bytes
+from saga.process.limits import COMMANDS_BYTES_MAX, IN_FLIGHT_MAX
+from saga.process.mapping import MappingFailed, evaluate_object
+from saga.process.state import Effort
+from saga.process.status import AttemptOutcome, Direction, EffortStatus
+from saga.process.survey import survey
+
+
+class Start(StrEnum):
+    """Tell what came of starting an attempt."""
+
+    STARTED = auto()
+    REFUSED = auto()
+    POSTPONED = auto()
+
+
+def start_attempt(draft: Draft, direction: Direction, name: str) -> Start:
+    """Record that the next attempt of an effort starts now.
+
+    It is refused where its command can't be built: its effort is failed then. It is postponed where the
+    transition, or the process, has no room for it: a timer, or the end of another attempt, brings it back.
+    """
+    node = draft.graph.node_of(name)
+    effort = draft.state.effort(direction, name) or Effort()
+    number = len(effort.attempts) + 1
+    due_at = draft.now + draft.plan(direction, name).timeout_ms
+    if node.kind is StepKind.SIGNAL:
+        draft.record(ev.SignalAwaited(name, number, due_at))
+        return Start.STARTED
+    if _is_crowded(draft):
+        return Start.POSTPONED
+    try:
+        mapped = _mapped_input(draft, direction, name) if effort.input is None else None
+    except MappingFailed as failure:
+        refuse(draft, direction, name, failure.code, str(failure))
+        return Start.REFUSED
+    size = command_bytes(draft.graph, draft.state, direction, name, mapped=mapped)
+    if size > COMMANDS_BYTES_MAX:
+        message = f"parameters and results of {size} bytes don't fit a command of {COMMANDS_BYTES_MAX}"
+        refuse(draft, direction, name, "command_too_large", message)
+        return Start.REFUSED
+    if not draft.takes(size):
+        return Start.POSTPONED
+    draft.record(ev.AttemptStarted(direction, name, number, due_at, mapped))
+    return Start.STARTED
+
+
+def _is_crowded(draft: Draft) -> bool:
+    if len(draft.state.steps) < IN_FLIGHT_MAX:
+        return False  # it can't be, and counting costs a look at every step
+    return survey(draft.graph, draft.state).in_flight >= IN_FLIGHT_MAX
+
+
+def refuse(draft: Draft, direction: Direction, name: str, code: str, message: str) -> None:
+    """Record that an effort failed for good before anything was sent."""
+    error = to_text({"code": code, "message": message, "retryable": False})
+    draft.record(ev.AttemptFailed(direction, name, 0, EffortStatus.FAILED, error))
+
+
+def _mapped_input(draft: Draft, direction: Direction, name: str) -> JsonText | None:
+    plan = draft.plan(direction, name).input
+    if plan is None:
+        return None
+    node = draft.graph.node_of(name)
+    scope = draft.scope(node.ancestors, name)
+    own = draft.state.step(name).action.output
+    if direction is Direction.COMPENSATION and own is not None:
+        results = cast("JsonObject", scope["results"])
+        scope["results"] = {**results, node.name: from_text(own)}
+    return evaluate_object(plan, scope)
+
+
+def after_failure(
+    draft: Draft, direction: Direction, name: str, *, code: str | None, attempt: int, effect_unknown: bool
+) -> EffortStatus:
+    """Say where an unsuccessful attempt leaves its effort; `code` None means: not worth another try."""
+    effort = draft.state.effort(direction, name) or Effort()
+    plan = draft.plan(direction, name)
+    if code is not None and plan.retry.allows(code, attempts_used=effort.attempts_used):
+        if direction is Direction.COMPENSATION and _is_overtaken(draft, name):
+            return EffortStatus.PENDING
+        if direction is not Direction.ACTION or _may_go_forward(draft, name):
+            return EffortStatus.RETRYING
+    if direction is not Direction.ACTION:
+        return EffortStatus.FAILED
+    others = (other for other in effort.attempts if other.number != attempt)
+    is_unknown = effect_unknown or any(other.outcome is AttemptOutcome.UNANSWERED for other in others)
+    return EffortStatus.UNKNOWN if is_unknown else EffortStatus.FAILED
+
+
+def _may_go_forward(draft: Draft, name: str) -> bool:
+    """Say whether an action may be tried again: not on the way back, nor where a turn waits for the pivot."""
+    is_noted = draft.state.noted is not None and draft.graph.node_of(name).pivot
+    return not draft.state.is_going_back and not is_noted
+
+
+def _is_overtaken(draft: Draft, name: str) -> bool:
+    """Say whether a later step joined the plan while this one's undo was under way: it is undone first."""
+    return bool(draft.graph.node_of(name).descendants & survey(draft.graph, draft.state).not_undone)
+
+
+def schedule_retry(draft: Draft, direction: Direction, name: str, *, wait_at_least_ms: int = 0) -> None:
+    """Record when the next attempt of an effort is due."""
+    effort = draft.state.effort(direction, name) or Effort()
+    number = len(effort.attempts)
+    chance = _derived_chance(CommandRef(draft.state.process_id, name, direction, number).command_id)
+    wait_ms = draft.plan(direction, name).retry.wait_ms(effort.attempts_used, chance)
+    at = draft.now + max(wait_ms, wait_at_least_ms)
+    draft.record(ev.RetryScheduled(direction, name, number + 1, at))
+
+
+def _derived_chance(text: str) -> float:
+    """Spread retries as chance would, but the same way at every replay."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
