@@ -13,6 +13,7 @@ from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.definitions import DefinitionStore
 from saga.ports.event_log import EventLog
+from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.participants import ParticipantTransport
 from saga.ports.projections import ProjectionStore
@@ -25,6 +26,7 @@ class Backends:
     log: EventLog
     projections: ProjectionStore
     definitions: DefinitionStore
+    locks: LockStore
     clock: Clock
     bus: MessageBus
     connect_participants: Callable[[], Awaitable[ParticipantTransport]]
@@ -56,7 +58,14 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
 
     try:
         yield Backends(
-            store.log, store.projections, store.definitions, store.clock, store.bus, connect, store.ping
+            store.log,
+            store.projections,
+            store.definitions,
+            store.locks,
+            store.clock,
+            store.bus,
+            connect,
+            store.ping,
         )
     finally:
         await store.close()
@@ -75,7 +84,14 @@ async def _servers(
                 return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
 
             yield Backends(
-                store.log, store.projections, store.definitions, store.clock, bus, connect, store.ping
+                store.log,
+                store.projections,
+                store.definitions,
+                store.locks,
+                store.clock,
+                bus,
+                connect,
+                store.ping,
             )
         finally:
             await bus.close()

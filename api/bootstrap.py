@@ -29,6 +29,7 @@ from saga.definition.model import SagaDefinition
 from saga.definition.sources import load_definitions
 from saga.participant import serve as serve_participants
 from saga.ports.observer import Observer
+from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.start import StartPorts, StartProcess
 
@@ -63,7 +64,7 @@ def _definitions(settings: Settings, *, demo: bool) -> tuple[SagaDefinition, ...
         with as_file(files("api.demo") / "document_analysis.yaml") as file:
             found.extend(load_definitions(str(file)))
         found.extend(load_definitions("api.demo.trip_booking"))
-    services = {step.service for definition in found for step in definition.steps}
+    services = {step.service for definition in found for step in definition.steps if step.service is not None}
     refuse_http_participants(settings, services)
     for definition in found:
         for warning in warnings_in(definition):
@@ -149,10 +150,12 @@ class _Server:
             observer=self._observer,
             name=self._name,
         )
+        read = ReadProcesses(backends.log, backends.projections, self._catalog, backends.bus, backends.clock)
         return Services(
             start=StartProcess(ports, self._catalog),
-            read=ReadProcesses(
-                backends.log, backends.projections, self._catalog, backends.bus, backends.clock
+            read=read,
+            operate=OperateProcesses(
+                read, backends.projections, self._catalog, backends.bus, backends.clock, self._ids
             ),
             catalog=self._catalog,
             readiness=readiness,
@@ -166,6 +169,7 @@ class _Server:
             log=backends.log,
             projections=backends.projections,
             catalog=self._catalog,
+            locks=backends.locks,
             bus=backends.bus,
             clock=backends.clock,
             ids=self._ids,

@@ -68,6 +68,13 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
                 "The parameters don't fit the schema of the process type.",
                 errors=pairs,
             )
+        case errors.NotAllowedNow():
+            allowed: list[Json] = list(error.allowed)
+            return Problem(
+                kinds.NOT_ALLOWED_NOW,
+                "The process can't do this where it stands.",
+                members={"status": error.status, "allowed_actions": allowed},
+            )
         case errors.IdempotencyConflict():
             return Problem(kinds.KEY_REUSED, "An earlier request with this key had another body.")
         case errors.OutcomeUnknown():

@@ -64,6 +64,13 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def matches_version(headers: Headers, version: int) -> bool:
+    """Say whether `If-Match` names this version, or is not given at all."""
+    given = headers.getlist("if-match")
+    tags = [tag.strip() for value in given for tag in value.split(",")]
+    return not given or "*" in tags or etag(version) in tags
+
+
 def knows_version(headers: Headers, version: int) -> bool:
     """Say whether `If-None-Match` names this version."""
     tags = [tag.strip() for value in headers.getlist("if-none-match") for tag in value.split(",")]

@@ -150,6 +150,24 @@ NOT_SUPPORTED = ProblemType(
     "This is not supported yet",
     "`errors` names the members that this version can't obey.",
 )
+NOT_ALLOWED_NOW = ProblemType(
+    "not-allowed-now",
+    409,
+    "The process can't do this where it stands",
+    "`status` says where it stands, `allowed_actions` what it can do now.",
+)
+PRECONDITION_FAILED = ProblemType(
+    "precondition-failed",
+    412,
+    "The process has moved on",
+    "If-Match names a version that is not the current one. Read the process again before you act on it.",
+)
+EMPTY_FILTER = ProblemType(
+    "empty-filter",
+    422,
+    "A filter is needed",
+    "An action on many processes names at least one thing that they have in common: nobody means all of them.",
+)
 TOO_MANY_REQUESTS = ProblemType(
     "too-many-requests", 429, "Too many requests at once", "Try again after the seconds in Retry-After."
 )

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from api.settings import Settings
 from saga.definition.catalog import Catalog
+from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.start import StartProcess
 
@@ -20,6 +21,7 @@ class Services:
 
     start: StartProcess
     read: ReadProcesses
+    operate: OperateProcesses
     catalog: Catalog
     readiness: Callable[[], Awaitable[tuple[str, ...]]]
     settings: Settings

@@ -106,6 +106,17 @@ class InvalidParameters(SagaError):  # noqa: N818
         self.problems = problems
 
 
+class NotAllowedNow(SagaError):  # noqa: N818
+    """Say that an action does not apply to a process where it stands, and which do."""
+
+    code = "not-allowed-now"
+
+    def __init__(self, status: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"the process is {status}; allowed now: {', '.join(allowed) or 'nothing'}")
+        self.status = status
+        self.allowed = allowed
+
+
 class IdempotencyConflict(SagaError):  # noqa: N818
     """Say that this process id or key was used already, for another request."""
 

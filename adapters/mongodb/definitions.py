@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from adapters.mongodb.client import Database, Document
@@ -22,18 +23,12 @@ class MongoDefinitionStore:
         """Take the database that holds the collection `definitions`."""
         self._database = database
         self._definitions = database["definitions"]
+        self._types = database["process_types"]
 
     async def register(self, definition: StoredDefinition) -> bool:
         """Store a new hash and make it current. Raises StoreUnavailable (repeating is safe) or Unstorable."""
         with unavailable():
-            newest = self._definitions.find(
-                {"process_type": {"$eq": definition.process_type}}, {"current_since": 1}
-            )
-            before = await newest.sort([("current_since", -1)]).limit(1).to_list(1)
-            # Later than the one that is current now, also when the writer's clock lags a little.
-            current_since = max(
-                definition.registered_at, *(cast("int", item["current_since"]) + 1 for item in before), 0
-            )
+            current_since = await self._next_current_since(definition.process_type, definition.registered_at)
             document = encoded(
                 {
                     "_id": definition.hash,
@@ -72,6 +67,35 @@ class MongoDefinitionStore:
         cursor = cast("dict[str, list[Document]]", answer["cursor"])
         found = await self._find({"_id": {"$in": [group["hash"] for group in cursor["firstBatch"]]}})
         return sorted(found, key=lambda definition: definition.process_type)
+
+    async def make_current(self, definition_hash: str) -> bool:
+        """Make a known definition current again; False for one that is not stored."""
+        known = await self.get(definition_hash)
+        if known is None:
+            return False
+        with unavailable():
+            current_since = await self._next_current_since(known.process_type, known.registered_at)
+            change = UpdateOne({"_id": {"$eq": definition_hash}}, {"$set": {"current_since": current_since}})
+            await self._definitions.bulk_write([change], ordered=True)
+        return True
+
+    async def set_paused(self, process_type: str, *, paused: bool) -> None:
+        """Note that processes of a type are not to go on, or are again."""
+        change = UpdateOne({"_id": {"$eq": process_type}}, {"$set": {"paused": paused}}, upsert=True)
+        with unavailable():
+            await self._types.bulk_write([change], ordered=True)
+
+    async def paused_types(self) -> Sequence[str]:
+        """Name the types that are paused, in order."""
+        with unavailable():
+            documents = await self._types.find({"paused": True}).sort([("_id", 1)]).to_list(None)
+        return [cast("str", document["_id"]) for document in documents]
+
+    async def _next_current_since(self, process_type: str, at: int) -> int:
+        """Give a time later than that of the one that is current now, also when the writer's clock lags."""
+        newest = self._definitions.find({"process_type": {"$eq": process_type}}, {"current_since": 1})
+        before = await newest.sort([("current_since", -1)]).limit(1).to_list(1)
+        return max(at, *(cast("int", item["current_since"]) + 1 for item in before), 0)
 
     async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
         """Give all definitions of a type, the newest first."""

@@ -42,6 +42,12 @@ class CompensationOfType(_Answer):
     retry: Retry
 
 
+class VerifyOfType(CompensationOfType):
+    """What asks about an attempt that was not answered."""
+
+    fences: bool
+
+
 class StepOfType(_Answer):
     """One step, with every default resolved; times in seconds."""
 
@@ -49,11 +55,17 @@ class StepOfType(_Answer):
     service: str
     action: str
     after: list[str]
+    join: str | int
     pivot: bool
+    when: str | None
+    for_each: str | None
+    at_once: int | None
+    input: dict[str, str] | None
     expected: float | None
     timeout: float
     retry: Retry
     compensation: CompensationOfType | None
+    verify: VerifyOfType | None
 
 
 class Graph(_Answer):
@@ -70,6 +82,11 @@ class ProcessTypeDocument(_Answer):
     definition: str
     versions: list[DefinitionVersion]
     parameters: dict[str, JsonValue]
+    deadline: float | None
+    locks: list[str]
+    on_locked: str | None
+    result: dict[str, str] | None
+    is_paused: bool
     steps: list[StepOfType]
     graph: Graph
     durations: dict[str, float]

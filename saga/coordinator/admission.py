@@ -5,11 +5,13 @@ Nothing here reads the store or knows a process; trusted headers (`x-death` and 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from saga.messages.command import CommandRef, parse_command_id
+from saga.messages.control import ACTIONS, ControlCommand, InvalidControl, parse_control
 from saga.messages.json_text import Json, to_text
+from saga.messages.lock import LockNews, News, parse_news
 from saga.messages.reply import (
     CompletedReply,
     FailedReply,
@@ -18,18 +20,30 @@ from saga.messages.reply import (
     Reply,
     parse_reply,
 )
-from saga.messages.start import InvalidStart, StartCommand, id_for_key, id_for_message, parse_start
+from saga.messages.start import (
+    InvalidStart,
+    StartCommand,
+    id_for_key,
+    id_for_message,
+    parse_lineage,
+    parse_start,
+)
 from saga.messages.strict_json import MalformedJson, UnstorableJson, decode
 from saga.messages.wake import parse_wake
-from saga.ports.bus import Delivery
+from saga.ports.bus import APP_ID, Delivery
 from saga.process.inputs import (
     FailureReceived,
+    HolderEnded,
+    LockAnswer,
+    LockAnswered,
+    LockReceived,
+    OperatorRequested,
     ProgressReceived,
     ReplyReceived,
     SuccessReceived,
     WokenUp,
 )
-from saga.process.status import Direction
+from saga.process.status import Direction, OperatorAction
 
 SCHEMA = 1
 # A reply above the door's limit is still read this far, to close its attempt; beyond, it is only parked.
@@ -95,7 +109,35 @@ class AdmittedWake:
     kind = "wake"
 
 
-Admitted: TypeAlias = AdmittedStart | AdmittedReply | AdmittedWake
+@dataclass(frozen=True, slots=True)
+class AdmittedControl:
+    """What somebody asks of a process."""
+
+    process_id: str
+    received: OperatorRequested
+    body: str
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate."""
+        return f"control:{self.received.request_id}"
+
+    kind = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedLockNews:
+    """What the keeper of the locks found."""
+
+    process_id: str
+    identity: str
+    received: LockReceived
+    body: str
+
+    kind = "lock"
+
+
+Admitted: TypeAlias = AdmittedStart | AdmittedReply | AdmittedWake | AdmittedControl | AdmittedLockNews
 
 
 def admit(delivery: Delivery, *, new_process_id: Callable[[], str]) -> Admitted:
@@ -129,15 +171,52 @@ def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[],
             raise Rejected("invalid-wake", str(error)) from None
         received = WokenUp(wake.version, wake.due_at)
         return AdmittedWake(wake.process_id, wake.identity, received, _text(delivery.body))
+    if word in ACTIONS:
+        return _control(delivery, word, body, new_process_id)
+    if word == "lock" and delivery.app_id == APP_ID:
+        try:
+            news = parse_news(body)
+        except ValueError as error:
+            raise Rejected("invalid-lock", str(error)) from None
+        return AdmittedLockNews(news.process_id, news.identity, _lock_input(news), _text(delivery.body))
     raise Rejected("unknown-command", f"process.{word[:40]} is no command that this version knows")
 
 
+def _control(delivery: Delivery, word: str, body: Json, new_request_id: Callable[[], str]) -> AdmittedControl:
+    try:
+        command: ControlCommand = parse_control(word, body)
+    except InvalidControl as error:
+        raise Rejected("invalid-control", str(error)) from None
+    is_ours = delivery.app_id == APP_ID
+    # With neither an id of its own nor one of the message, a second delivery can't be told from a second wish.
+    request_id = command.request_id or delivery.message_id or new_request_id()
+    received = OperatorRequested(
+        action=OperatorAction(word),
+        reason=command.reason,
+        actor=(command.actor if is_ours else delivery.app_id) or "anybody",
+        request_id=request_id,
+        step=command.step,
+        output=command.output,
+        outcome=command.outcome,
+        reply_to=command.reply_to if is_ours else None,
+    )
+    return AdmittedControl(command.process_id, received, _text(delivery.body))
+
+
+def _lock_input(news: News) -> LockReceived:
+    if isinstance(news, LockNews):
+        return LockAnswered(news.key, LockAnswer(news.answer), news.holder)
+    return HolderEnded(news.holder, news.status, news.result)
+
+
 def _start(delivery: Delivery, body: Json, new_process_id: Callable[[], str]) -> AdmittedStart:
+    app_id = delivery.app_id or ""
     try:
         command = parse_start(body)
+        if app_id == APP_ID:
+            command = replace(command, lineage=parse_lineage(body))
     except InvalidStart as error:
         raise Rejected("invalid-start", str(error)) from None
-    app_id = delivery.app_id or ""
     if command.process_id is not None:
         process_id = command.process_id
     elif command.idempotency_key is not None:
@@ -147,6 +226,8 @@ def _start(delivery: Delivery, body: Json, new_process_id: Callable[[], str]) ->
     else:
         process_id = new_process_id()
     traceparent = delivery.headers.get("traceparent")
+    if command.lineage is not None:
+        traceparent = command.lineage.traceparent or traceparent
     return AdmittedStart(
         process_id,
         command,

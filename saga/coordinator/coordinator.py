@@ -1,20 +1,27 @@
 """A coordinator: the worker and the timekeeper around one handler, from start to a graceful end."""
 
 import asyncio
+from contextlib import suppress
 
 from saga.coordinator.handler import Handler, Parts
 from saga.coordinator.loader import Loader
+from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.standings import Standings
 from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.worker import Worker
 from saga.definition.catalog import Catalog
+from saga.errors import StoreUnavailable
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
+from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.projections import ProjectionStore
+
+# How long it may take until every coordinator knows that a type was paused or resumed.
+LOOK_AT_TYPES_EVERY_S = 1.0
 
 
 class Coordinator:
@@ -26,6 +33,7 @@ class Coordinator:
         log: EventLog,
         projections: ProjectionStore,
         catalog: Catalog,
+        locks: LockStore,
         bus: MessageBus,
         clock: Clock,
         ids: Ids,
@@ -45,14 +53,16 @@ class Coordinator:
             publisher=publisher,
             projector=projector,
             timekeeper=timekeeper,
+            locks=LockKeeper(locks, loader, bus, clock, observer),
             clock=clock,
             ids=ids,
             observer=observer,
             name=name,
         )
         self._timekeeper = timekeeper
+        self._catalog = catalog
         self._worker = Worker(
-            bus, Handler(parts), catalog, observer, new_process_id=ids.process_id, prefetch=prefetch
+            bus, Handler(parts), catalog, observer, clock, new_process_id=ids.process_id, prefetch=prefetch
         )
 
     async def run(self, stopping: asyncio.Event, *, grace_s: float) -> None:
@@ -63,7 +73,15 @@ class Coordinator:
         async with asyncio.TaskGroup() as tasks:
             timers = tasks.create_task(self._timekeeper.run())
             worker = tasks.create_task(self._worker.run())
+            paused_types = tasks.create_task(self._watch_paused_types())
             await stopping.wait()
             timers.cancel()
             worker.cancel()
+            paused_types.cancel()
         await self._worker.drain(within_s=grace_s)
+
+    async def _watch_paused_types(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                await self._catalog.refresh_paused()
+            await asyncio.sleep(LOOK_AT_TYPES_EVERY_S)

@@ -9,12 +9,14 @@ received, decided, append_sent, appended, published, confirmed, projected, acked
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from saga.coordinator.admission import Admitted, AdmittedStart, Rejected, is_progress
+from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
-from saga.coordinator.rulings import NoProcess, Ruling, Standing, rule, rule_on_new
+from saga.coordinator.rulings import Beginning, NoProcess, Ruling, Standing, rule, rule_on_new
 from saga.coordinator.standings import Standings
 from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.turns import Turns
@@ -41,6 +43,7 @@ class Parts:
     publisher: Publisher
     projector: Projector
     timekeeper: Timekeeper
+    locks: LockKeeper
     clock: Clock
     ids: Ids
     observer: Observer
@@ -75,7 +78,8 @@ class Handler:
             settled = await self._settle(message, delivery)
         if settled is None:
             return None
-        # No command waits for these two: they only hold up the acknowledgement.
+        # No command waits for these: they only hold up the acknowledgement.
+        await parts.locks.settle(settled.graph, settled.state)
         await parts.projector.save(settled.graph, settled.state)
         parts.observer.reached("projected")
         await parts.publisher.life(settled.state, settled.untold)
@@ -87,8 +91,9 @@ class Handler:
         if isinstance(standing, NoProcess) and not _looks_new(message, delivery):
             standing = await standings.fresh(message)
         while True:
+            beginning = await self._beginning(message, standing)
             now = await patiently(self._now, self._parts.observer)
-            ruling = self._rule(message, standing, now)
+            ruling = self._rule(message, standing, beginning, now)
             if ruling is not None and ruling.events:
                 with suppress(VersionConflict):
                     return await self._carry_out(message, delivery, ruling, now)
@@ -98,14 +103,32 @@ class Handler:
             # On a stale state a reply looks like a duplicate, and would be lost: rule on it again.
             standing = await standings.fresh(message)
 
-    def _rule(self, message: Admitted, standing: Standing | NoProcess, now: int) -> Ruling | None:
+    async def _beginning(self, message: Admitted, standing: Standing | NoProcess) -> Beginning | None:
+        """Give what a new process starts with; None where there is one already. Raises Rejected."""
+        if isinstance(standing, Standing) or not isinstance(message, AdmittedStart):
+            return None
+        command, catalog = message.command, self._parts.catalog
+        if command.lineage is not None:
+            known = await patiently(partial(catalog.get, command.lineage.definition), self._parts.observer)
+            return Beginning(known, {}, catalog.is_paused(command.process_type))
+        current = catalog.current(command.process_type)
+        if current is None:
+            if not standing.is_fresh:
+                return None  # it may be accepted already, with a definition that this server never saw
+            detail = f"no definition of {command.process_type[:80]!r} is loaded"
+            raise Rejected("unknown-process-type", detail)
+        return Beginning(current, catalog.pins(current), catalog.is_paused(command.process_type))
+
+    def _rule(
+        self, message: Admitted, standing: Standing | NoProcess, beginning: Beginning | None, now: int
+    ) -> Ruling | None:
         """Rule on what is known; None where there is no process, or where only a fresh look can tell."""
         try:
             if isinstance(standing, Standing):
-                return rule(message, standing, now)
-            if isinstance(message, AdmittedStart):
-                known = self._parts.catalog.current(message.command.process_type)
-                return rule_on_new(message, known, now)
+                is_paused = self._parts.catalog.is_paused(standing.state.origin.process_type)
+                return rule(message, standing, now, is_paused=is_paused)
+            if isinstance(message, AdmittedStart) and beginning is not None:
+                return rule_on_new(message, beginning, now)
         except Rejected:
             if standing.is_fresh:
                 raise

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 
-from saga.messages.command import Command
-from saga.messages.json_text import JsonObject, to_text
+from saga.messages.command import Command, CommandRef
+from saga.messages.control import ControlCommand
+from saga.messages.json_text import JsonObject, JsonText, to_text
+from saga.messages.lock import HolderNews, LockNews
 from saga.messages.start import StartCommand
 from saga.messages.timestamps import rfc3339
 from saga.messages.wake import WakeCommand
 from saga.ports.bus import Exchange, OutgoingMessage
 from saga.process import events as ev
 from saga.process.codec import event_name
-from saga.process.state import ProcessState
+from saga.process.state import ProcessState, split_instance
 from saga.process.transition import Transition
 from saga.views.event import event_entry
 
@@ -20,23 +22,29 @@ _LIFE_WORDS = {
     ev.TurnedBack: "compensating",
     ev.Suspended: "suspended",
     ev.Resumed: "resumed",
+    ev.Paused: "paused",
+    ev.Failed: "failed",
     ev.Completed: "completed",
     ev.Compensated: "compensated",
 }
 
 
 def command_message(state: ProcessState, command: Command, *, at: int) -> OutgoingMessage:
-    """Wrap a stored command; its body is sent as it is stored."""
+    """Wrap a stored command; its body is sent as it is stored.
+
+    Only an order to a participant can find no queue: all else goes to the coordinators' own.
+    """
+    is_order = command.routing_key.startswith("step.") and not command.is_reply
     return OutgoingMessage(
-        exchange=Exchange.COMMANDS,
+        exchange=Exchange.EVENTS if command.is_reply else Exchange.COMMANDS,
         routing_key=command.routing_key,
         body=command.body.encode(),
         message_id=command.command_id,
         correlation_id=state.process_id,
-        kind="step.command",
+        kind="step.command" if is_order else command.routing_key,
         timestamp=at,
         headers={"traceparent": traceparent(state, command.command_id)},
-        mandatory=True,
+        mandatory=is_order,
     )
 
 
@@ -49,9 +57,9 @@ def life_messages(
         word = _LIFE_WORDS.get(type(event))
         if word is not None:
             yield _life_message(state, transition, event, f"process.{process_type}.{word}", number)
-        elif with_steps and isinstance(event, ev.AttemptEvent):
+        elif with_steps and isinstance(event, ev.AttemptEvent | ev.StepEvent):
             step_word = event_name(event).removeprefix("step_")
-            kind = f"step.{process_type}.{event.step}.{step_word}"
+            kind = f"step.{process_type}.{split_instance(event.step)[0]}.{step_word}"
             yield _life_message(state, transition, event, kind, number)
 
 
@@ -93,6 +101,36 @@ def wake_message(wake: WakeCommand, *, at: int) -> OutgoingMessage:
     )
 
 
+def lock_message(news: LockNews, *, at: int) -> OutgoingMessage:
+    """Send word of a business key to whichever coordinator takes it."""
+    return _own_message("lock", news.process_id, news.identity, news.to_body(), at=at)
+
+
+def holder_message(news: HolderNews, *, at: int) -> OutgoingMessage:
+    """Send word of the end of a process to the one that joined it."""
+    return _own_message("lock", news.process_id, news.identity, news.to_body(), at=at)
+
+
+def control_message(command: ControlCommand, *, request_id: str, at: int) -> OutgoingMessage:
+    """Send what somebody asks of a process to whichever coordinator takes it."""
+    return _own_message(command.action, command.process_id, request_id, command.to_body(), at=at)
+
+
+def _own_message(word: str, process_id: str, identity: str, body: JsonText, *, at: int) -> OutgoingMessage:
+    # A business key of any length and spelling may stand in the identity: what names a message is short.
+    message_id = f"{word}:{hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()}"
+    return OutgoingMessage(
+        exchange=Exchange.COMMANDS,
+        routing_key=f"process.{word}",
+        body=body.encode(),
+        message_id=message_id,
+        correlation_id=process_id,
+        kind=f"process.{word}",
+        timestamp=at,
+        headers={"traceparent": _traceparent(_trace_id(process_id), identity)},
+    )
+
+
 def start_message(command: StartCommand, state: ProcessState, *, at: int) -> OutgoingMessage:
     """Send an accepted start to whichever coordinator takes it."""
     identity = f"start:{state.process_id}"
@@ -105,6 +143,38 @@ def start_message(command: StartCommand, state: ProcessState, *, at: int) -> Out
         kind="process.start",
         timestamp=at,
         headers={"traceparent": traceparent(state, identity)},
+    )
+
+
+def reply_message(
+    state: ProcessState, ref: CommandRef, word: str, body: JsonObject, *, at: int
+) -> OutgoingMessage:
+    """Send a reply in the place of a participant that can't reach the broker, or a person's signal."""
+    return OutgoingMessage(
+        exchange=Exchange.EVENTS,
+        routing_key=f"step.{word}",
+        body=to_text({**body, "command_id": ref.command_id}).encode(),
+        message_id=f"{ref.command_id}.{word}",
+        correlation_id=state.process_id,
+        kind=f"step.{word}",
+        timestamp=at,
+        headers={"traceparent": traceparent(state, ref.command_id)},
+    )
+
+
+def refused_child_message(parent: str, code: str, detail: str, *, at: int) -> OutgoingMessage:
+    """Answer the step whose process can't even start: nothing happened, and trying again would not help."""
+    error: JsonObject = {"code": code.replace("-", "_"), "message": detail, "retryable": False}
+    process_id = parent.partition(".")[0]
+    return OutgoingMessage(
+        exchange=Exchange.EVENTS,
+        routing_key="step.failed",
+        body=to_text({"command_id": parent, "error": error}).encode(),
+        message_id=f"{parent}.refused",
+        correlation_id=process_id,
+        kind="step.failed",
+        timestamp=at,
+        headers={"traceparent": _traceparent(_trace_id(process_id), parent)},
     )
 
 

@@ -1,9 +1,18 @@
 """From an admitted message and the state it meets to a ruling: events, nothing, or the dead letters. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from saga.coordinator.admission import Admitted, AdmittedReply, AdmittedStart, AdmittedWake, Rejected
+from saga.coordinator.admission import (
+    Admitted,
+    AdmittedControl,
+    AdmittedLockNews,
+    AdmittedReply,
+    AdmittedStart,
+    AdmittedWake,
+    Rejected,
+)
 from saga.definition.catalog import KnownDefinition
 from saga.definition.graph import StepGraph
 from saga.messages.json_text import to_text
@@ -50,51 +59,64 @@ class Ruling:
     parked: str | None = None
 
 
-def rule(message: Admitted, standing: Standing, now: int) -> Ruling:
-    """Rule on a message for a process that exists. Raises Rejected, which is final on a fresh standing only."""
+def rule(message: Admitted, standing: Standing, now: int, *, is_paused: bool = False) -> Ruling:
+    """Rule on a message for a process that exists; `is_paused` says that its type is.
+
+    Raises Rejected, which is final on a fresh standing only.
+    """
     state, graph = standing.state, standing.graph
     match message:
         case AdmittedStart():
             if message.command.request_hash != state.origin.request_hash:
                 raise Rejected("conflicting-start", "this process id belongs to another request")
-            return _decided(graph, state, StartRequested(), now)
+            return _decided(graph, state, StartRequested(is_paused), now)
         case AdmittedReply():
             return _rule_on_reply(message, graph, state, now)
-        case AdmittedWake():
+        case AdmittedWake() | AdmittedControl() | AdmittedLockNews():
             return _decided(graph, state, message.received, now)
         case _:
             assert_never(message)
 
 
-def rule_on_new(message: AdmittedStart, known: KnownDefinition | None, now: int) -> Ruling:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Hold what a new process starts with: its definition, those of its children, whether its type is paused."""
+
+    known: KnownDefinition
+    children: Mapping[str, str]
+    is_paused: bool = False
+
+
+def rule_on_new(message: AdmittedStart, beginning: Beginning, now: int) -> Ruling:
     """Rule on a start command that nobody accepted before: it is accepted and begun at once. Raises Rejected."""
-    if known is None:
-        raise Rejected(
-            "unknown-process-type", f"no definition of {message.command.process_type[:80]!r} is loaded"
-        )
+    known = beginning.known
     problems = known.problems_with(message.command.parameters)
     if problems:
         sentences = "; ".join(f"{pointer or '/'} {sentence}" for pointer, sentence in problems)
         raise Rejected("invalid-parameters", sentences)
-    accepted = acceptance(message.command, known.hash, message.principal, message.traceparent)
+    accepted = acceptance(message.command, beginning, message.principal, message.traceparent)
     state = evolve(None, accepted, at=now, process_id=message.process_id)
-    begun = _decided(known.graph, state, StartRequested(), now)
+    begun = _decided(known.graph, state, StartRequested(beginning.is_paused), now)
     return replace(begun, events=(accepted, *begun.events))
 
 
 def acceptance(
-    command: StartCommand, definition_hash: str, principal: str, traceparent: str | None
+    command: StartCommand, beginning: Beginning, principal: str, traceparent: str | None
 ) -> Accepted:
     """Give the first event of the log of a process that a start command asks for."""
+    lineage = command.lineage
     return Accepted(
         process_type=command.process_type,
-        definition_hash=definition_hash,
+        definition_hash=beginning.known.hash,
         parameters=to_text(command.parameters),
         labels=command.labels,
         request_hash=command.request_hash,
         principal=principal,
         callback_url=None,
         traceparent=traceparent,
+        parent=lineage.parent if lineage else None,
+        root_id=lineage.root_id if lineage else "",
+        children=lineage.children if lineage else beginning.children,
     )
 
 

@@ -8,12 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from saga.coordinator.admission import Admitted, AdmittedWake, Rejected, admit
+from saga.coordinator.admission import Admitted, AdmittedStart, AdmittedWake, Rejected, admit
 from saga.coordinator.handler import Handler, Settled
+from saga.coordinator.outgoing import refused_child_message
 from saga.coordinator.patience import GaveUp, patiently
 from saga.definition.catalog import Catalog
 from saga.errors import UnknownDefinition, UnreadableLog, Unstorable
 from saga.ports.bus import Consumption, Delivery, MessageBus
+from saga.ports.clock import Clock
 from saga.ports.observer import Observer
 
 # A reply may overtake the news of its process by a moment; so many may wait for it at once, this long.
@@ -34,6 +36,7 @@ class Worker:
         handler: Handler,
         catalog: Catalog,
         observer: Observer,
+        clock: Clock,
         *,
         new_process_id: Callable[[], str],
         prefetch: int,
@@ -42,6 +45,7 @@ class Worker:
         self._handler = handler
         self._catalog = catalog
         self._observer = observer
+        self._clock = clock
         self._new_process_id = new_process_id
         self._prefetch = prefetch
         self._waiting = asyncio.Semaphore(WAITING_MAX)
@@ -107,7 +111,8 @@ class Worker:
             if settled.parked is not None:
                 await self._park(delivery, "unusable-output", settled.parked)
         except Rejected as rejected:
-            await self._refuse(message, delivery, rejected.reason, rejected.detail)
+            if not await self._answer_parent(message, rejected):
+                await self._refuse(message, delivery, rejected.reason, rejected.detail)
         except (UnreadableLog, UnknownDefinition, Unstorable) as error:
             _log.error("process %s stands still: %s", message.process_id, error)
             await self._refuse(message, delivery, error.code, str(error))
@@ -118,6 +123,16 @@ class Worker:
             self._observer.counted("wake_refused", reason=reason)
         else:
             await self._park(delivery, reason, detail)
+
+    async def _answer_parent(self, message: Admitted, rejected: Rejected) -> bool:
+        """Tell the process that wanted this one for a step of its own that it can't be; False for any other."""
+        if not isinstance(message, AdmittedStart) or message.command.lineage is None:
+            return False
+        reply = refused_child_message(
+            message.command.lineage.parent, rejected.reason, rejected.detail, at=self._clock.now()
+        )
+        await patiently(lambda: self._bus.publish(reply), self._observer)
+        return True
 
     async def _handle(self, message: Admitted, delivery: Delivery) -> Settled:
         try:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from saga.definition.canonical import canonical_text, definition_hash, from_canonical_text
+from saga.definition.checks import problems_across
 from saga.definition.graph import StepGraph, compile_graph
 from saga.definition.model import SagaDefinition
 from saga.definition.parameters import ParameterSchema
-from saga.errors import UnknownDefinition
+from saga.errors import InvalidDefinition, UnknownDefinition
 from saga.messages.json_text import JsonObject
 from saga.ports.definitions import DefinitionStore, StoredDefinition
 
@@ -39,10 +40,23 @@ class Catalog:
         self._store = store
         self._by_hash: dict[str, KnownDefinition] = {}
         self._current: dict[str, KnownDefinition] = {}
+        self._paused: frozenset[str] = frozenset()
 
     async def register(self, definitions: Iterable[SagaDefinition], *, at: int) -> None:
-        """Store what is new, and make it current for its type. Raises StoreUnavailable."""
-        for definition in definitions:
+        """Store what is new, and make it current for its type.
+
+        Raises StoreUnavailable, and InvalidDefinition where the types that start each other don't fit together:
+        nothing is stored then.
+        """
+        given = tuple(definitions)
+        if any(step.process is not None for definition in given for step in definition.steps):
+            await self.refresh()
+        graphs = {name: known.graph for name, known in self._current.items()}
+        graphs.update({definition.process_type: compile_graph(definition) for definition in given})
+        problems = problems_across(graphs)
+        if problems:
+            raise InvalidDefinition("definitions", problems)
+        for definition in given:
             text = canonical_text(definition)
             await self._store.register(
                 StoredDefinition(definition_hash(text), definition.process_type, text, at)
@@ -59,10 +73,15 @@ class Catalog:
             with suppress(UnknownDefinition):
                 current[stored.process_type] = self._known(stored)
         self._current = current
+        await self.refresh_paused()
 
     def current(self, process_type: str) -> KnownDefinition | None:
         """Give the definition that new processes of a type start with."""
         return self._current.get(process_type)
+
+    def is_paused(self, process_type: str) -> bool:
+        """Say whether new processes of a type wait until somebody resumes it; known within seconds."""
+        return process_type in self._paused
 
     def types(self) -> tuple[str, ...]:
         """Name the known types in order."""
@@ -70,7 +89,33 @@ class Catalog:
 
     def services(self) -> frozenset[str]:
         """Name the services that any current definition commands."""
-        return frozenset(node.service for known in self._current.values() for node in known.graph.nodes)
+        return frozenset(service for known in self._current.values() for service in known.graph.services)
+
+    def pins(self, known: KnownDefinition) -> dict[str, str]:
+        """Give the hashes of all definitions that a process may start, itself and through its children, by type.
+
+        Raises UnknownDefinition where a type is not known here.
+        """
+        pinned: dict[str, str] = {}
+        waiting = sorted(known.graph.child_types)
+        while waiting:
+            name = waiting.pop()
+            child = self._current.get(name)
+            if child is None:
+                raise UnknownDefinition(f"no definition of the process type {name!r} is known")
+            if name not in pinned:
+                pinned[name] = child.hash
+                waiting.extend(sorted(child.graph.child_types))
+        return pinned
+
+    async def refresh_paused(self) -> None:
+        """Read which types are paused. Raises StoreUnavailable."""
+        self._paused = frozenset(await self._store.paused_types())
+
+    async def set_paused(self, process_type: str, *, paused: bool) -> None:
+        """Pause or resume a type for all servers, durably. Raises StoreUnavailable."""
+        await self._store.set_paused(process_type, paused=paused)
+        await self.refresh_paused()
 
     async def get(self, hash_: str) -> KnownDefinition:
         """Give a definition by its hash. Raises UnknownDefinition, StoreUnavailable."""

@@ -23,6 +23,21 @@ class InvalidStart(ValueError):  # noqa: N818 - the name of what came in
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """Hold what a process that carries out another's step is told: whose, and with which definitions.
+
+    `parent` is the command of the step, `root_id` the process at the top, `definition` and `children` the hashes
+    that the process at the top pinned.
+    """
+
+    parent: str
+    root_id: str
+    definition: str
+    children: Mapping[str, str]
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StartCommand:
     """Hold a well-formed start; whether the type exists and the parameters suit it is judged later."""
 
@@ -31,6 +46,7 @@ class StartCommand:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     process_id: str | None = None
     idempotency_key: str | None = None
+    lineage: Lineage | None = None
 
     @property
     def request_hash(self) -> str:
@@ -73,6 +89,22 @@ def parse_start(body: Json) -> StartCommand:
         process_id=parse_process_id(body.get("process_id")),
         idempotency_key=parse_key(body.get("idempotency_key")),
     )
+
+
+def parse_lineage(body: Json) -> Lineage | None:
+    """Read what the orchestrator itself put into a start; to be believed of nobody else. Raises InvalidStart."""
+    if not isinstance(body, dict) or body.get("parent") is None:
+        return None
+    parent, root_id, definition, children, traceparent = (
+        body.get(name) for name in ("parent", "root_id", "definition", "children", "traceparent")
+    )
+    if not (isinstance(parent, str) and isinstance(root_id, str) and isinstance(definition, str)):
+        raise InvalidStart("parent, root_id and definition stand together")
+    if not isinstance(children, dict):
+        raise InvalidStart("children is an object of hashes by process type")
+    pinned = {name: text for name, text in children.items() if isinstance(text, str)}
+    given = traceparent if isinstance(traceparent, str) else None
+    return Lineage(parent, root_id, definition, MappingProxyType(pinned), given)
 
 
 def parse_labels(value: Json) -> Mapping[str, str]:

@@ -30,6 +30,18 @@ class DefinitionStore(Protocol):
         """Give the current definition of every type, in the order of the types' names."""
         ...
 
+    async def make_current(self, definition_hash: str) -> bool:
+        """Make a known definition current again for its type; False for one that is not stored."""
+        ...
+
+    async def set_paused(self, process_type: str, *, paused: bool) -> None:
+        """Note durably that processes of a type are not to go on, or are again."""
+        ...
+
+    async def paused_types(self) -> Sequence[str]:
+        """Name the types that are paused, in order."""
+        ...
+
     async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
         """Give all definitions of a type, the newest first."""
         ...

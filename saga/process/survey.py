@@ -161,15 +161,17 @@ def happened(step: StepState) -> bool:
             return False
 
 
+def instances_of(state: ProcessState, node: StepNode) -> Iterator[str]:
+    """Name what a step consists of: itself, or its instances in order."""
+    items = state.step(node.name).items
+    if items is None:
+        yield node.name
+    else:
+        yield from (instance_name(node.name, index) for index in range(len(items)))
+
+
 def _parts(state: ProcessState, node: StepNode) -> Iterator[tuple[str, StepState]]:
-    """Give what a step consists of: itself, or its instances."""
-    own = state.step(node.name)
-    if own.items is None:
-        yield node.name, own
-        return
-    for index in range(len(own.items)):
-        name = instance_name(node.name, index)
-        yield name, state.step(name)
+    return ((name, state.step(name)) for name in instances_of(state, node))
 
 
 def _open_in(standings: dict[EffortStatus, int]) -> int:

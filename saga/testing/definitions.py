@@ -11,6 +11,7 @@ class InMemoryDefinitionStore:
     def __init__(self) -> None:
         self._by_hash: dict[str, StoredDefinition] = {}
         self._current: dict[str, StoredDefinition] = {}
+        self._paused: set[str] = set()
 
     async def register(self, definition: StoredDefinition) -> bool:
         """Store a new hash and make it current for its type; a known hash changes nothing (False)."""
@@ -27,6 +28,24 @@ class InMemoryDefinitionStore:
     async def current(self) -> Sequence[StoredDefinition]:
         """Give the current definition of every type, in the order of the types' names."""
         return [definition for _, definition in sorted(self._current.items())]
+
+    async def make_current(self, definition_hash: str) -> bool:
+        """Make a known definition current again for its type; False for one that is not stored."""
+        definition = self._by_hash.get(definition_hash)
+        if definition is not None:
+            self._current[definition.process_type] = definition
+        return definition is not None
+
+    async def set_paused(self, process_type: str, *, paused: bool) -> None:
+        """Note that processes of a type are not to go on, or are again."""
+        if paused:
+            self._paused.add(process_type)
+        else:
+            self._paused.discard(process_type)
+
+    async def paused_types(self) -> Sequence[str]:
+        """Name the types that are paused, in order."""
+        return sorted(self._paused)
 
     async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
         """Give all definitions of a type, the newest first."""

@@ -156,6 +156,7 @@ class ReadProcesses:
             definition_hash=known.hash,
             versions=await self._catalog.versions(name),
             durations=await self._durations.of(name),
+            is_paused=self._catalog.is_paused(name),
         )
 
     async def _unserved(self, graph: StepGraph, state: ProcessState) -> Collection[str]:

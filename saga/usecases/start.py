@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from saga.coordinator.outgoing import start_message
 from saga.coordinator.projector import project
-from saga.coordinator.rulings import acceptance
+from saga.coordinator.rulings import Beginning, acceptance
 from saga.definition.catalog import Catalog, KnownDefinition
 from saga.errors import (
     BusUnavailable,
@@ -129,7 +129,8 @@ class StartProcess:
     ) -> tuple[Transition, ProcessState]:
         now = self._ports.clock.now()
         command = request.command
-        event = acceptance(command, known.hash, request.principal, request.traceparent)
+        beginning = Beginning(known, self._catalog.pins(known))
+        event = acceptance(command, beginning, request.principal, request.traceparent)
         transition = Transition(
             process_id=process_id,
             first=1,

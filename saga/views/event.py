@@ -6,11 +6,13 @@ from typing import cast
 from saga.messages.json_text import Json, JsonObject, from_text
 from saga.messages.timestamps import rfc3339
 from saga.process.codec import encode_event
-from saga.process.events import Accepted, Event
+from saga.process.events import Accepted, Event, OperatorActed, OperatorRejected
 from saga.process.transition import Transition
 
 # What the log keeps as JSON text, and which of its numbers are points in time.
-_TEXTS = frozenset({"parameters", "labels", "output", "error", "content"})
+_TEXTS = frozenset(
+    {"parameters", "labels", "children", "output", "error", "content", "input", "items", "result"}
+)
 _TIMES = frozenset({"due_at", "at"})
 _APART = frozenset({"type", "step", "attempt"})
 
@@ -31,9 +33,19 @@ def event_entry(sequence: int, event: Event, transition: Transition) -> JsonObje
         "at": rfc3339(transition.at),
         "step": stored.get("step"),
         "attempt": stored.get("attempt"),
-        "actor": (event.principal or "anybody") if isinstance(event, Accepted) else transition.by,
+        "actor": _actor(event, transition),
         "data": {name: _readable(name, value) for name, value in stored.items() if name not in _APART},
     }
+
+
+def _actor(event: Event, transition: Transition) -> str:
+    match event:
+        case Accepted():
+            return event.principal or "anybody"
+        case OperatorActed() | OperatorRejected():
+            return event.actor
+        case _:
+            return transition.by
 
 
 def _readable(name: str, value: Json) -> Json:

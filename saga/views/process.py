@@ -1,5 +1,6 @@
 """A process as people and programs read it: `GET /process/{id}`, and the short answer to its start."""
 
+from collections import Counter
 from collections.abc import Collection
 
 from saga.definition.graph import StepGraph, StepNode
@@ -7,10 +8,12 @@ from saga.messages.command import CommandRef
 from saga.messages.json_text import Json, JsonObject, JsonText, from_text
 from saga.messages.timestamps import rfc3339
 from saga.ports.projections import Projection
-from saga.process.state import Effort, ProcessState
+from saga.process.operating import allowed_actions
+from saga.process.state import Effort, ProcessState, instance_name
 from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.survey import instances_of
 from saga.views.waiting import waiting_for
-from saga.views.words import COMPENSATION_WORDS, STEP_WORDS
+from saga.views.words import COMPENSATION_WORDS, step_word
 
 
 def process_document(
@@ -27,11 +30,11 @@ def process_document(
         "reason": state.suspended_for or state.reason,
         "attention": state.attention or is_unserved or state.status is ProcessStatus.SUSPENDED,
         "parameters": from_text(state.parameters),
-        "result": None,
+        "result": _payload(state.result),
         "labels": dict(state.origin.labels),
         "steps": [_step(state, node) for node in graph.nodes],
         "waiting_for": list[Json](waits),
-        "allowed_actions": [],
+        "allowed_actions": [str(action) for action in allowed_actions(graph, state)],
         "estimated_completion": rfc3339(estimated_end),
         "started_at": rfc3339(state.origin.accepted_at),
         "updated_at": rfc3339(state.updated_at),
@@ -47,10 +50,7 @@ def started_document(graph: StepGraph, state: ProcessState, *, estimated_end: in
         "process_id": state.process_id,
         "status": str(state.status),
         "estimated_completion": rfc3339(estimated_end),
-        "steps": [
-            {"service": node.service, "status": STEP_WORDS[state.step(node.name).action.status]}
-            for node in graph.nodes
-        ],
+        "steps": [{"service": node.service, "status": step_word(node, state)} for node in graph.nodes],
     }
 
 
@@ -83,7 +83,7 @@ def _step(state: ProcessState, node: StepNode) -> JsonObject:
         "name": node.name,
         "service": node.service,
         "action": node.action.action,
-        "status": STEP_WORDS[action.status],
+        "status": step_word(node, state),
         "command_id": _command_id(state, node.name, Direction.ACTION, action),
         "attempt": len(action.attempts),
         "max_attempts": node.action.retry.attempts,
@@ -92,16 +92,39 @@ def _step(state: ProcessState, node: StepNode) -> JsonObject:
         "next_attempt_at": _time(action.next_attempt_at if action.status is EffortStatus.RETRYING else None),
         "output": _payload(action.output),
         "error": _payload(action.error),
-        "compensation": None if step.undo is None else _compensation(state, node, step.undo),
-        "items": None,
+        "compensation": _compensation(state, node),
+        "items": None if step.items is None else _items(state, node, len(step.items)),
     }
 
 
-def _compensation(state: ProcessState, node: StepNode, undo: Effort) -> JsonObject:
+def _items(state: ProcessState, node: StepNode, total: int) -> JsonObject:
+    standings = Counter(state.step(instance_name(node.name, index)).action.status for index in range(total))
+    return {
+        "total": total,
+        "completed": standings[EffortStatus.DONE] + standings[EffortStatus.SKIPPED],
+        "failed": standings[EffortStatus.FAILED],
+        "unknown": standings[EffortStatus.UNKNOWN],
+    }
+
+
+# Of the undos of a step's items the one is shown that holds the step up most.
+_WORST_FIRST = (
+    EffortStatus.FAILED, EffortStatus.RUNNING, EffortStatus.RETRYING, EffortStatus.PENDING,
+    EffortStatus.DONE, EffortStatus.SKIPPED,
+)  # fmt: skip
+
+
+def _compensation(state: ProcessState, node: StepNode) -> JsonObject | None:
+    undos = [
+        (name, undo) for name in instances_of(state, node) if (undo := state.step(name).undo) is not None
+    ]
+    if not undos:
+        return None
+    name, undo = min(undos, key=lambda pair: _WORST_FIRST.index(pair[1].status))
     return {
         "action": node.compensation.action if node.compensation is not None else None,
         "status": COMPENSATION_WORDS[undo.status],
-        "command_id": _command_id(state, node.name, Direction.COMPENSATION, undo),
+        "command_id": _command_id(state, name, Direction.COMPENSATION, undo),
         "attempt": len(undo.attempts),
         "error": _payload(undo.error),
     }

@@ -66,3 +66,26 @@ async def test_of_concurrent_registrations_of_one_hash_one_is_new(store: Store) 
 async def test_an_empty_store_has_no_current_definition(store: Store) -> None:
     """Nothing is registered by itself."""
     assert list(await store.definitions.current()) == []
+
+
+async def test_going_back_to_an_older_definition_is_explicit(store: Store) -> None:
+    """A known hash becomes current by its own call; one that was never stored does not."""
+    old, new = definition("trip", "1"), definition("trip", "2", registered_at=2_000)
+    await store.definitions.register(old)
+    await store.definitions.register(new)
+    assert await store.definitions.make_current(old.hash)
+    assert list(await store.definitions.current()) == [old]
+    assert not await store.definitions.make_current("unknown")
+    assert await store.definitions.make_current(new.hash)
+    assert list(await store.definitions.current()) == [new]
+
+
+async def test_a_type_is_paused_until_it_is_resumed(store: Store) -> None:
+    """Pausing twice is pausing once; a type needs no definition to be paused."""
+    assert list(await store.definitions.paused_types()) == []
+    for name in ("trip", "loan", "trip"):
+        await store.definitions.set_paused(name, paused=True)
+    assert list(await store.definitions.paused_types()) == ["loan", "trip"]
+    await store.definitions.set_paused("trip", paused=False)
+    await store.definitions.set_paused("trip", paused=False)
+    assert list(await store.definitions.paused_types()) == ["loan"]

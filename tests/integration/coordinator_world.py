@@ -18,6 +18,7 @@ from adapters.system.ids import SystemIds
 from saga.coordinator.admission import admit
 from saga.coordinator.handler import Handler, Parts, Settled
 from saga.coordinator.loader import Loader
+from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.standings import Standings
@@ -141,6 +142,7 @@ class Member:
                 publisher=publisher,
                 projector=projector,
                 timekeeper=self.timekeeper,
+                locks=LockKeeper(store.locks, loader, self.bus, clock, self.watch),
                 clock=clock,
                 ids=SystemIds(),
                 observer=self.watch,
@@ -152,6 +154,7 @@ class Member:
             self.handler,
             self.catalog,
             self.watch,
+            clock,
             new_process_id=SystemIds().process_id,
             prefetch=200,
         )
