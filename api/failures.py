@@ -73,7 +73,7 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             return Problem(
                 kinds.NOT_ALLOWED_NOW,
                 "The process can't do this where it stands.",
-                members={"status": error.status, "allowed_actions": allowed},
+                members={"process_status": error.status, "allowed_actions": allowed},
             )
         case errors.IdempotencyConflict():
             return Problem(kinds.KEY_REUSED, "An earlier request with this key had another body.")

@@ -154,7 +154,7 @@ NOT_ALLOWED_NOW = ProblemType(
     "not-allowed-now",
     409,
     "The process can't do this where it stands",
-    "`status` says where it stands, `allowed_actions` what it can do now.",
+    "`process_status` says where it stands, `allowed_actions` what it can do now.",
 )
 PRECONDITION_FAILED = ProblemType(
     "precondition-failed",

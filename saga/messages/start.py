@@ -15,6 +15,7 @@ KEY_MAX = 128
 
 # Namespaces of our own, so that a key and a message id that happen to be equal stay apart.
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:idempotency-key")
+_CHILDREN = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:child-process")
 _MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:message-id")
 
 
@@ -154,3 +155,8 @@ def id_for_key(principal: str, key: str) -> str:
 def id_for_message(app_id: str, message_id: str) -> str:
     """Derive the process id of a start message that names neither a process id nor a key."""
     return str(uuid.uuid5(_MESSAGES, f"{app_id}\n{message_id}"))
+
+
+def id_for_child(command_id: str) -> str:
+    """Derive the id of the process that one attempt of another process's step starts."""
+    return str(uuid.uuid5(_CHILDREN, command_id))

@@ -5,12 +5,12 @@ Processes that carry out steps of others are ordered by the same messages that p
 parent by the same replies that participants send.
 """
 
-import uuid
 from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
 from saga.messages.command import Command, CommandRef, parse_command_id
 from saga.messages.json_text import EMPTY_OBJECT, NULL, JsonObject, JsonText, splice, to_text
+from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
 from saga.process.draft import plan_of
 from saga.process.events import (
@@ -28,13 +28,6 @@ from saga.process.status import AttemptOutcome, Direction, ProcessStatus
 REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
-
-_CHILDREN = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:child-process")
-
-
-def child_id(command_id: str) -> str:
-    """Derive the id of the process that one attempt of a step starts."""
-    return str(uuid.uuid5(_CHILDREN, command_id))
 
 
 def effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> tuple[Command, ...]:
@@ -180,7 +173,7 @@ def _order_to_child(graph: StepGraph, state: ProcessState, event: AttemptStarted
     pinned = origin.children[node.action.action]
     frame: JsonObject = {
         "process_type": node.action.action,
-        "process_id": child_id(ref.command_id),
+        "process_id": id_for_child(ref.command_id),
         "labels": dict(origin.labels),
         "parent": ref.command_id,
         "root_id": origin.root_id,
@@ -198,7 +191,7 @@ def _cancel(state: ProcessState, event: ChildCancelled) -> Command:
 
 
 def _control(word: str, started: str, request_id: str, reason: str) -> Command:
-    body: JsonObject = {"process_id": child_id(started), "reason": reason, "request_id": request_id}
+    body: JsonObject = {"process_id": id_for_child(started), "reason": reason, "request_id": request_id}
     if word == "compensate":
         body["reply_to"] = request_id
     return Command(request_id, f"process.{word}", to_text(body))

@@ -6,8 +6,8 @@ from typing import assert_never
 from saga.definition.graph import StepGraph, StepKind, StepNode
 from saga.messages.command import CommandRef
 from saga.messages.json_text import JsonObject
+from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
-from saga.process.effects import child_id
 from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.survey import instances_of
@@ -92,7 +92,7 @@ def _for_reply(
         case StepKind.PROCESS:
             last = CommandRef(state.process_id, name, Direction.ACTION, len(state.step(name).action.attempts))
             told = "told to end" if attempt.cancelled else f"{direction} sent"
-            kind, reason = "child", f"process {child_id(last.command_id)}: {told}"
+            kind, reason = "child", f"process {id_for_child(last.command_id)}: {told}"
         case StepKind.SERVICE:
             kind, reason = "reply", f"{direction} sent to {node.service}"
         case _:

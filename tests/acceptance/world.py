@@ -15,15 +15,15 @@ import aio_pika
 import httpx
 from pymongo import MongoClient
 
-from tests.acceptance.definitions import ALL, MIX, SERVICES
+from tests.acceptance.definitions import ALL, MIX
 from tests.support.amqp_names import delete_names
 from tests.support.deployment import Deployment, SagaServer
 from tests.support.judge import judge, open_processes
-from tests.support.scripted_participant import ScriptedParticipants, script
+from tests.support.scripted_participant import ScriptedParticipants, script, services_of
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 # How long anything may take on a machine that is busy with other things.
 PATIENCE_S = 60.0
@@ -172,24 +172,27 @@ def step_of(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened_world(amqp_url: str, mongodb_url: str) -> AsyncIterator[World]:
+async def opened_world(
+    amqp_url: str, mongodb_url: str, definitions: Sequence[Mapping[str, Any]] = ALL
+) -> AsyncIterator[World]:
     """Open a world of its own on these servers; it is gone afterwards, down to its names."""
+    services = services_of(definitions)
     name = secrets.token_hex(4)
     prefix, database = f"t{name}", f"test_{name}"
     with (
         tempfile.TemporaryDirectory(prefix="batuta-definitions-") as folder,
-        Deployment(amqp_url, mongodb_url, prefix, database, ALL, Path(folder)) as deployment,
+        Deployment(amqp_url, mongodb_url, prefix, database, definitions, Path(folder)) as deployment,
     ):
         try:
-            async with ScriptedParticipants(amqp_url, prefix, SERVICES) as participants:
+            async with ScriptedParticipants(amqp_url, prefix, services) as participants:
                 yield World(deployment, participants, Broker(amqp_url, prefix))
         finally:
             deployment.stop()
-            await asyncio.to_thread(_forget, amqp_url, mongodb_url, prefix, database)
+            await asyncio.to_thread(_forget, amqp_url, mongodb_url, prefix, database, services)
 
 
-def _forget(amqp_url: str, mongodb_url: str, prefix: str, database: str) -> None:
-    delete_names(amqp_url, prefix, services=SERVICES)
+def _forget(amqp_url: str, mongodb_url: str, prefix: str, database: str, services: Sequence[str]) -> None:
+    delete_names(amqp_url, prefix, services=services)
     client: MongoClient[dict[str, Any]] = MongoClient(mongodb_url, timeoutMS=30_000)
     with client:
         client.drop_database(database)

@@ -1,12 +1,15 @@
 """Participants that follow a script and know nothing but the contract: plain AMQP and JSON, none of our kit.
 
 The script travels in the parameters of the process, so that each of many processes has one of its own:
-`{"script": {"<step>": "<words>", "undo_<step>": "<words>"}}`. The words:
+`{"script": {"<step>": "<words>", "undo_<step>": "<words>", "verify_<step>": "<words>"}}`, or for one item of a
+step `"<step>[<index>]"`. The words:
 
 - `ok` (the default): completes
 - `fail:<n>`: fails, retryable, n times, then completes
 - `refuse`: fails for good
 - `silent`, `silent:<n>`: never answers, or not the first n times; the effect is there all the same
+- `lost`, `lost:<n>`: the first command, or the first n, are lost: no answer and no effect
+- `look` (the default of a question): says whether the effect is there
 - `slow:<seconds>`: completes after this time, undone or not
 - `twice`: completes, and says so twice
 - `contradict`: completes, then says that it failed
@@ -28,13 +31,14 @@ from aio_pika import ExchangeType
 from tests.support.ledger import Ledger, Received
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from types import TracebackType
 
     from aio_pika.abc import AbstractIncomingMessage
     from pamqp.common import FieldTable
 
 QUEUE_ARGUMENTS: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": 1000}
+_PREFIXES = {"action": "", "compensation": "undo_", "verify": "verify_"}
 _TROUBLE = (aiormq.AMQPError, OSError, RuntimeError, asyncio.CancelledError)
 _RECONNECT_S = 0.2
 _PREFETCH = 200
@@ -154,6 +158,12 @@ class ScriptedParticipants:
         word, _, argument = _words(received, command).partition(":")
         key = received.idempotency_key
         match word:
+            case "look":
+                await self._look(received, command)
+            case "silent" if received.kind == "verify":
+                pass
+            case "lost" if received.attempt <= int(argument or 1):
+                pass
             case "silent" if not argument or received.attempt <= int(argument):
                 self._bring_about(received)
             case _ if key in self.ledger.effects:
@@ -182,6 +192,15 @@ class ScriptedParticipants:
         else:
             output = json.loads(self._bring_about(received))
         body = {"command_id": received.command_id, "output": output}
+        await self.reply("completed", body, command["reply_key"])
+
+    async def _look(self, received: Received, command: dict[str, Any]) -> None:
+        """Answer the question what became of an attempt; it never arrives later, because it arrived already."""
+        effect = self.ledger.effects.get(command["verifies"]["idempotency_key"])
+        if effect is None:
+            await self._fail(received, command, "not_found", retryable=False)
+            return
+        body = {"command_id": received.command_id, "output": json.loads(effect)}
         await self.reply("completed", body, command["reply_key"])
 
     async def _complete_after(self, wait_s: float, received: Received, command: dict[str, Any]) -> None:
@@ -213,14 +232,17 @@ def script(steps: dict[str, str] | None = None, **words: str) -> dict[str, objec
     return {"script": {**(steps or {}), **words}}
 
 
-def services_of(definitions: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+def services_of(definitions: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Name the services that definitions use."""
-    return tuple(sorted({step["service"] for definition in definitions for step in definition["steps"]}))
+    steps = (step for definition in definitions for step in definition["steps"])
+    return tuple(sorted({step["service"] for step in steps if "service" in step}))
 
 
 def _words(received: Received, command: dict[str, Any]) -> str:
-    name = received.step if received.kind == "action" else f"undo_{received.step}"
-    return str((command["parameters"].get("script") or {}).get(name, "ok"))
+    words = command["parameters"].get("script") or {}
+    step = _PREFIXES[received.kind] + received.step
+    item = f"{step}[{command['index']}]" if "index" in command else step
+    return str(words.get(item) or words.get(step) or ("look" if received.kind == "verify" else "ok"))
 
 
 def _properties(message: AbstractIncomingMessage) -> dict[str, object]:
