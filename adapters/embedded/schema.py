@@ -1,12 +1,13 @@
 """The tables of the embedded store, and the refusal of a file that a newer version wrote."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from saga.errors import NotReady, StoreUnavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # `position` is AUTOINCREMENT: a number that was used once never names another message, so that a late
 # acknowledgement deletes nothing but its own.
@@ -52,6 +53,21 @@ CREATE TABLE dead_letters (
     app_id TEXT, headers TEXT NOT NULL, body BLOB NOT NULL
 );
 """
+# `position` is the order of the queue: a new one is greater than all that are there.
+_SINCE_VERSION_2 = """
+CREATE TABLE locks (
+    key TEXT PRIMARY KEY, holder TEXT NOT NULL, asked_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX locks_by_holder ON locks (holder);
+CREATE TABLE lock_queue (
+    position INTEGER PRIMARY KEY, key TEXT NOT NULL, process_id TEXT NOT NULL, root_id TEXT NOT NULL,
+    waits INTEGER NOT NULL, asked_at INTEGER NOT NULL, UNIQUE (key, process_id)
+);
+CREATE INDEX lock_queue_by_root ON lock_queue (root_id);
+CREATE TABLE paused_types (process_type TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+# What an older file lacks, by the version that wrote it.
+_UPGRADES: Mapping[int, str] = {1: _SINCE_VERSION_2}
 _STAMP = f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION});"  # noqa: S608 - our own number
 
 
@@ -70,7 +86,7 @@ class NewerSchema(NotReady):
 
 
 def prepare(file: Path) -> None:
-    """Make the file and its tables where they are missing. Raises NewerSchema, StoreUnavailable."""
+    """Make the file, or the tables that it lacks. Raises NewerSchema, StoreUnavailable."""
     try:
         connection = connect(file)
         try:
@@ -97,9 +113,12 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'schema_version'").fetchone()
     if known is None:
         # One transaction: a crash in the middle leaves an empty file, never half of the tables.
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_STAMP} COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_SINCE_VERSION_2} {_STAMP} COMMIT;")
         return
     row: tuple[int] | None = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     version = row[0] if row is not None else 0
     if version > SCHEMA_VERSION:
         raise NewerSchema(file, version)
+    for old in range(version, SCHEMA_VERSION):
+        stamp = f"UPDATE schema_version SET version = {old + 1};"  # noqa: S608 - our own number
+        connection.executescript(f"BEGIN IMMEDIATE; {_UPGRADES[old]} {stamp} COMMIT;")

@@ -10,6 +10,7 @@ from adapters.embedded.definitions import SqliteDefinitionStore
 from adapters.embedded.event_log import SqliteEventLog
 from adapters.embedded.folder import FILE_NAME, FolderLock
 from adapters.embedded.lanes import Reader, Writer
+from adapters.embedded.locks import SqliteLockStore
 from adapters.embedded.messages import mark_orphans, read_queues
 from adapters.embedded.projections import SqliteProjectionStore
 from adapters.embedded.schema import prepare
@@ -28,6 +29,7 @@ class EmbeddedStore:
         self.log = SqliteEventLog(writer, reader, switch)
         self.projections = SqliteProjectionStore(writer, reader)
         self.definitions = SqliteDefinitionStore(writer, reader)
+        self.locks = SqliteLockStore(writer, reader)
         self.bus = EmbeddedBus(switch, self.clock)
         self.participants = EmbeddedParticipants(switch, self.clock)
         self._lock = lock

@@ -24,6 +24,10 @@ _DEFINITIONS = (
         [("process_type", ASCENDING), ("current_since", DESCENDING), ("_id", DESCENDING)], name="current"
     ),
 )
+_LOCKS = (
+    IndexModel([("holder", ASCENDING)], name="held"),
+    IndexModel([("queue.root", ASCENDING)], name="awaited"),
+)
 
 
 async def create_indexes(database: Database) -> None:
@@ -32,3 +36,4 @@ async def create_indexes(database: Database) -> None:
     with unavailable(), pymongo.timeout(_BUILD_S):
         await database["processes"].create_indexes(list(_PROCESSES))
         await database["definitions"].create_indexes(list(_DEFINITIONS))
+        await database["locks"].create_indexes(list(_LOCKS))

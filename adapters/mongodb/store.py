@@ -12,6 +12,7 @@ from adapters.mongodb.definitions import MongoDefinitionStore
 from adapters.mongodb.event_log import MongoEventLog
 from adapters.mongodb.failures import unavailable
 from adapters.mongodb.indexes import create_indexes
+from adapters.mongodb.locks import MongoLockStore
 from adapters.mongodb.projections import MongoProjectionStore
 from saga.errors import NotReady, StoreUnavailable
 
@@ -20,11 +21,12 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, the projections, the definitions and the clock of one database."""
+    """Hold the log, the projections, the definitions, the locks and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore
     definitions: MongoDefinitionStore
+    locks: MongoLockStore
     clock: StoreClock
     _connection: Connection
     _is_prepared: bool = False
@@ -52,6 +54,7 @@ class MongoStore:
             log=MongoEventLog(chosen["events"]),
             projections=MongoProjectionStore(chosen),
             definitions=MongoDefinitionStore(chosen),
+            locks=MongoLockStore(chosen),
             clock=StoreClock(lambda: server_time(chosen)),
             _connection=connection,
         )

@@ -9,6 +9,7 @@ from saga.testing.bus import InMemoryBus, InMemoryParticipants
 from saga.testing.clock import LoopClock, ManualClock
 from saga.testing.definitions import InMemoryDefinitionStore
 from saga.testing.event_log import InMemoryEventLog
+from saga.testing.locks import InMemoryLockStore
 from saga.testing.projections import InMemoryProjectionStore
 from saga.testing.virtual_time import NothingLeftToHappen, VirtualTimeLoop
 
@@ -19,6 +20,7 @@ __all__ = [
     "InMemoryDefinitionStore",
     "InMemoryDelivery",
     "InMemoryEventLog",
+    "InMemoryLockStore",
     "InMemoryMessage",
     "InMemoryParticipants",
     "InMemoryProjectionStore",

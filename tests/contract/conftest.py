@@ -14,6 +14,7 @@ from adapters.mongodb import Driver, MongoStore
 from saga.testing import (
     InMemoryDefinitionStore,
     InMemoryEventLog,
+    InMemoryLockStore,
     InMemoryProjectionStore,
     LoopClock,
 )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from saga.ports.clock import Clock
     from saga.ports.definitions import DefinitionStore
     from saga.ports.event_log import EventLog
+    from saga.ports.locks import LockStore
     from saga.ports.projections import ProjectionStore
 
 
@@ -43,6 +45,10 @@ class Store(Protocol):
     @property
     def definitions(self) -> DefinitionStore:
         """What processes follow."""
+
+    @property
+    def locks(self) -> LockStore:
+        """Who may work on what."""
 
     @property
     def clock(self) -> Clock:
@@ -92,6 +98,7 @@ class _InMemoryStore:
     log: EventLog = field(default_factory=InMemoryEventLog)
     projections: ProjectionStore = field(default_factory=InMemoryProjectionStore)
     definitions: DefinitionStore = field(default_factory=InMemoryDefinitionStore)
+    locks: LockStore = field(default_factory=InMemoryLockStore)
     clock: Clock = field(default_factory=lambda: LoopClock(time.time_ns() // 1_000_000))
 
 
