@@ -29,6 +29,10 @@ _READ_AS: Mapping[str, JsonObject] = {
     "parameters": {"type": "object"},
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "output": _ANYTHING,
+    "children": {"type": "object", "additionalProperties": {"type": "string"}},
+    "input": {"type": "object"},
+    "items": {"type": "array"},
+    "result": _ANYTHING,
     "error": {"type": "object", "required": ["code", "message"]},
     "content": _ANYTHING,
     "due_at": _TIME,
@@ -81,18 +85,16 @@ def _entry_schema(name: str) -> JsonObject:
 
 
 def _data_schema(name: str) -> JsonObject:
-    kind, direction = codec._CLASSES[name]  # noqa: SLF001
+    kind, _ = codec._CLASSES[name]  # noqa: SLF001
     hints = get_type_hints(kind)
-    members = [
-        field.name
-        for field in fields(kind)
-        if field.name not in _APART and not (field.name == "direction" and direction is not None)
-    ]
+    said = codec._NAMED_BY.get(kind)  # noqa: SLF001 - the member that the name says already
+    members = [field.name for field in fields(kind) if field.name not in _APART and field.name != said]
+    optional = codec.left_out_when_empty(kind)
     properties: JsonObject = {member: _member_schema(member, hints[member]) for member in members}
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": list[Json](members),
+        "required": [member for member in members if member not in optional],
         "properties": properties,
     }
 
@@ -160,7 +162,7 @@ _EVENTS_HEAD = f"""# Events of the log
 
 Each entry of a process's log, as `GET /process/{{id}}/events` gives it, has the members `sequence` (1, 2, 3 … without
 a gap), `type`, `at`, `step`, `attempt`, `actor` and `data`. `step` and `attempt` are null where an event has none.
-`actor` is who asked for the process (of `accepted`) or the server that wrote the entry. What `data` holds depends on
+`actor` is who asked for the process (of `accepted`) or for an action (of `operator_…`), else the server that wrote it. What `data` holds depends on
 the type, and stands below as JSON Schema; [events.json](events.json) has the schema of whole entries.
 
 In the store the same events are written flat, with payloads as JSON text and times as milliseconds since 1970 UTC. The
@@ -184,7 +186,7 @@ _STATUSES_HEAD = f"""# Statuses
 {_NOTE}
 
 The moves of a process, drawn from the table that the machine itself obeys: an event that would make any other move
-makes the log unreadable. `failed` is for a process that an operator gave up; there are no operator actions yet.
+makes the log unreadable. `failed` is for a process that an operator gave up.
 """  # noqa: E501 - likewise
 
 _STATUSES_TAIL = """
@@ -193,26 +195,28 @@ _STATUSES_TAIL = """
 | `started` | accepted, and going forward |
 | `compensating` | turned back: what is in flight is awaited, then everything that may have happened is undone |
 | `suspended` | it can't go on by itself; `reason` and `waiting_for` say why |
-| `completed` | every step completed |
+| `paused` | somebody stopped it: nothing is sent until it is resumed |
+| `completed` | every step completed or was skipped |
 | `compensated` | everything that may have happened is undone; a late success may still reopen it |
 | `failed` | given up by an operator |
 
 | of a step | meaning |
 |---|---|
 | `pending` | not started |
-| `running` | a command is out and may still be answered |
+| `running` | a command is out and may still be answered; or its participant is asked what became of it |
+| `waiting` | somebody must give the signal |
 | `retrying` | an attempt failed or timed out, and the next one is due |
 | `completed` | an attempt was answered by success |
 | `failed` | every attempt was answered by a failure that says that nothing happened |
 | `unknown` | it is over, and an attempt that was never answered may have had an effect |
-| `skipped` | it need not be done (no definition of this version leads there) |
+| `skipped` | it need not be done: by its condition, its join, or a person's word |
 
 | of an undo | meaning |
 |---|---|
 | `pending`, `running`, `retrying` | as of a step |
 | `compensated` | acknowledged |
 | `failed` | its attempts are spent: the process is suspended |
-| `skipped` | as of a step |
+| `skipped` | it need not be undone, by a person's word |
 """
 
 

@@ -80,15 +80,23 @@ def event_name(event: ev.Event) -> str:
     return _NAMES[kind, None if member is None else getattr(event, member)]
 
 
+def left_out_when_empty(kind: type) -> frozenset[str]:
+    """Name the members of a class of events that its stored form lacks where nothing is said of them."""
+    return _LEFT_OUT[kind]
+
+
 def encode_event(event: ev.Event) -> Document:
     """Write an event as a flat document: `type`, then its fields."""
     name = event_name(event)
     document: Document = {"type": name}
     said = _NAMED_BY.get(type(event))
+    optional = _LEFT_OUT[type(event)]
     for field in _FIELDS[type(event)]:
         if field == said:
             continue  # the name says it
         value = getattr(event, field)
+        if field in optional and (value is None or value in ("", {})):
+            continue  # nothing is said of it, as in a log that is older than the field
         encode = _ENCODE.get(field)
         document[field] = value if encode is None else encode(value)
     return document
@@ -175,7 +183,21 @@ _NAMED_BY: Mapping[type, str] = {
 }
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS}
 _DEFAULTED = {
-    kind: frozenset(field.name for field in fields(kind) if field.default is not MISSING) for kind in _KINDS
+    kind: frozenset(
+        field.name
+        for field in fields(kind)
+        if field.default is not MISSING or field.default_factory is not MISSING
+    )
+    for kind in _KINDS
+}
+# Of these, what may be left out of the stored form: a truth value always stands there.
+_LEFT_OUT = {
+    kind: frozenset(
+        field.name
+        for field in fields(kind)
+        if field.name in _DEFAULTED[kind] and not isinstance(field.default, bool)
+    )
+    for kind in _KINDS
 }
 _ENCODE: Mapping[str, Callable[..., object]] = {
     "direction": str,

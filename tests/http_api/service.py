@@ -26,6 +26,7 @@ from saga.messages.json_text import JsonText
 from saga.process.events import Accepted
 from saga.process.evolve import fold
 from saga.process.transition import Cause, Transition
+from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.start import StartPorts, StartProcess
 from tests.support.waiting import eventually
@@ -157,9 +158,11 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
         return held[0].not_ready
 
     settings = Settings(http_port=0, api_tokens=tokens)
+    read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     services = Services(
         start=StartProcess(ports, catalog),
-        read=ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock),
+        read=read,
+        operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock, SystemIds()),
         catalog=catalog,
         readiness=readiness,
         settings=settings,

@@ -280,6 +280,7 @@ async def test_a_coordinator_stops_in_good_order(world: World) -> None:
         log=world.store.log,
         projections=world.store.projections,
         catalog=member.catalog,
+        locks=world.store.locks,
         bus=member.bus,
         clock=world.store.clock,
         ids=member.handler._parts.ids,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from saga.coordinator.admission import AdmittedReply, AdmittedStart, AdmittedWake
-from saga.coordinator.rulings import Ruling, Standing, rule_on_new
+from saga.coordinator.rulings import Beginning, Ruling, Standing, rule_on_new
 from saga.definition.canonical import canonical_text, definition_hash
 from saga.definition.catalog import KnownDefinition
 from saga.definition.graph import compile_graph
@@ -46,7 +46,7 @@ def start(process_id: str = ID, *, parameters: Json = None) -> AdmittedStart:
 
 def begun(process_id: str = ID) -> Ruling:
     """Rule on a start that nobody knows."""
-    return rule_on_new(start(process_id), known(), NOW)
+    return rule_on_new(start(process_id), Beginning(known(), {}), NOW)
 
 
 def standing(state: ProcessState | None = None, *, is_fresh: bool = True) -> Standing:

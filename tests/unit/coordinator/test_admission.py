@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from saga.coordinator.admission import (
+    AdmittedControl,
     AdmittedReply,
     AdmittedStart,
     AdmittedWake,
@@ -18,6 +19,7 @@ from saga.coordinator.admission import (
 )
 from saga.messages.json_text import JsonText
 from saga.messages.start import id_for_key, id_for_message
+from saga.ports.bus import APP_ID
 from saga.process.inputs import FailureReceived, ProgressReceived, SuccessReceived, WokenUp
 from saga.process.status import Direction
 
@@ -116,7 +118,7 @@ def test_a_newer_schema_is_refused_to_be_requeued_after_the_upgrade() -> None:
         assert message.process_id == ID
 
 
-@pytest.mark.parametrize("word", ["cancel", "pause", "", "START", "x" * 300])
+@pytest.mark.parametrize("word", ["explode", "lock", "", "START", "x" * 300])
 def test_an_unknown_order_is_refused(word: str) -> None:
     """A control message that this version can't carry out is kept for a person."""
     assert reason(f"process.{word}", {"process_id": ID}) == "unknown-command"
@@ -231,3 +233,64 @@ def test_a_wake_is_read() -> None:
     assert isinstance(message, AdmittedWake)
     assert message.received == WokenUp(3, 1_000)
     assert message.identity == f"wake:{ID}:3:1000"
+
+
+def test_what_somebody_asks_of_a_process_is_read() -> None:
+    """The reason and the rest as they were given; who asked is whoever sent it."""
+    body: JsonObject = {"process_id": ID, "reason": "why", "request_id": "r1"}
+    body |= {"step": "hotel[3]", "output": {"a": 1}}
+    message = admitted("process.skip", body, app_id="console")
+    assert isinstance(message, AdmittedControl)
+    assert message.identity == "control:r1"
+    asked = message.received
+    assert (asked.action, asked.reason, asked.step, asked.output) == ("skip", "why", "hotel[3]", '{"a":1}')
+    assert asked.actor == "console"
+
+
+def test_an_actor_and_a_parent_are_believed_of_batuta_only() -> None:
+    """Anybody can write these members; only what the orchestrator itself sent is taken at its word."""
+    body: JsonObject = {"process_id": ID, "reason": "why", "actor": "root", "reply_to": f"{ID}.a.c1"}
+    foreign = admitted("process.compensate", body, app_id="console")
+    ours = admitted("process.compensate", body, app_id=APP_ID)
+    assert isinstance(foreign, AdmittedControl)
+    assert isinstance(ours, AdmittedControl)
+    assert (foreign.received.actor, foreign.received.reply_to) == ("console", None)
+    assert (ours.received.actor, ours.received.reply_to) == ("root", f"{ID}.a.c1")
+
+
+def test_a_request_without_an_id_has_that_of_its_message() -> None:
+    """So a second delivery is known; with no id at all each delivery is a wish of its own."""
+    body: JsonObject = {"process_id": ID, "reason": "why"}
+    assert admitted("process.pause", body, message_id="m1").identity == "control:m1"
+    assert admitted("process.pause", body, message_id=None).identity == "control:drawn"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"reason": "why"},
+        {"process_id": ID, "reason": 1},
+        {"process_id": ID, "step": "No Step"},
+        {"process_id": ID, "step": "hotel[03]"},
+        {"process_id": ID, "outcome": "maybe"},
+        {"process_id": ID, "reason": "x" * 1_001},
+    ],
+)
+def test_a_request_that_is_not_well_formed_is_refused(body: JsonObject) -> None:
+    """It is kept for a person, with the member that is wrong."""
+    assert reason("process.resolve", json.dumps(body).encode()) == "invalid-control"
+
+
+def test_a_parent_is_believed_of_batuta_only() -> None:
+    """A start from outside that claims to be a child is a start like any other."""
+    body: JsonObject = {
+        "process_type": "trip", "parameters": {}, "process_id": ID,
+        "parent": f"{ID}.a.a1", "root_id": ID, "definition": "h", "children": {"x": "y"},
+    }  # fmt: skip
+    foreign, ours = admitted("process.start", body), admitted("process.start", body, app_id=APP_ID)
+    assert isinstance(foreign, AdmittedStart)
+    assert isinstance(ours, AdmittedStart)
+    assert foreign.command.lineage is None
+    assert ours.command.lineage is not None
+    assert dict(ours.command.lineage.children) == {"x": "y"}

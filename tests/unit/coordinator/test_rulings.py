@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 
 from saga.coordinator.admission import Rejected
-from saga.coordinator.rulings import rule, rule_on_new
+from saga.coordinator.rulings import Beginning, rule, rule_on_new
 from saga.messages.json_text import JsonText
-from saga.process.limits import UNDECIDABLE
 from saga.process.codec import event_name
 from saga.process.events import AttemptFailed, Suspended
-from saga.process.limits import PROCESS_BYTES_MAX
+from saga.process.limits import PROCESS_BYTES_MAX, UNDECIDABLE
 from saga.process.status import EffortStatus, ProcessStatus
 from saga.process.timers import next_wake
 from tests.unit.coordinator import standings as st
@@ -27,17 +26,10 @@ def test_a_new_start_is_accepted_and_begun_at_once() -> None:
     assert ruling.parked is None
 
 
-def test_an_unknown_type_is_rejected() -> None:
-    """With the name of it, cut short."""
-    with pytest.raises(Rejected) as rejected:
-        rule_on_new(st.start(), None, st.NOW)
-    assert rejected.value.reason == "unknown-process-type"
-
-
 def test_parameters_that_break_the_schema_are_rejected() -> None:
     """With pointers, without values."""
     with pytest.raises(Rejected) as rejected:
-        rule_on_new(st.start(parameters={"a": "CANARY"}), st.known(), st.NOW)
+        rule_on_new(st.start(parameters={"a": "CANARY"}), Beginning(st.known(), {}), st.NOW)
     assert rejected.value.reason == "invalid-parameters"
     assert "/a " in rejected.value.detail
     assert "CANARY" not in str(rejected.value)

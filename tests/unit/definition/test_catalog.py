@@ -91,7 +91,7 @@ async def test_an_unknown_hash_is_an_error(store: EmbeddedStore) -> None:
 
 async def test_a_definition_of_a_newer_version_hides_no_other(store: EmbeddedStore) -> None:
     """While versions run side by side, what this one can't read is unknown to it, and all else works."""
-    text = '{"process_type":"newer","steps":[{"action":"x","name":"a","service":"s","when":"parameters.x"}]}'
+    text = '{"process_type":"newer","steps":[{"action":"x","name":"a","service":"s","galaxy":"far"}]}'
     await store.definitions.register(StoredDefinition(definition_hash(text), "newer", text, 1))
     catalog = Catalog(store.definitions)
 

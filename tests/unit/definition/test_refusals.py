@@ -36,24 +36,6 @@ def step(name: str = "a", more: str = "", *, compensation: str = "none") -> str:
 
 
 @pytest.mark.parametrize(
-    "word", ["when", "for_each", "at_once", "process", "join", "signal", "verify", "input"]
-)
-def test_a_reserved_word_of_a_step_is_refused_by_its_name(word: str) -> None:
-    """A word of the language that isn't built yet would otherwise be silently ignored."""
-    assert refusal(saga(step("b", f"{word}: 1"))) == (
-        f"step 'b': the word '{word}' is not supported by this version of Batuta",
-    )
-
-
-@pytest.mark.parametrize("word", ["deadline", "locks", "on_locked", "result"])
-def test_a_reserved_word_of_the_saga_is_refused_by_its_name(word: str) -> None:
-    """Likewise for what stands beside the steps."""
-    assert refusal(saga(step(), head=f"{word}: 1")) == (
-        f"the word '{word}' is not supported by this version of Batuta",
-    )
-
-
-@pytest.mark.parametrize(
     ("text", "says"),
     [
         (saga(step("b", "colour: red")), "step 'b': colour: Extra inputs"),
@@ -79,7 +61,7 @@ def test_a_name_that_breaks_the_pattern_is_refused(word: str, name: str) -> None
 
     (sentence,) = refusal(saga(text + ", compensation: none"))
 
-    assert f"{word}: " in sentence
+    assert f"{word}: " in sentence or f"'{word}'" in sentence
     assert sentence.startswith("step ")
 
 

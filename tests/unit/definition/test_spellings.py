@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -157,24 +156,6 @@ def test_a_set_of_names_has_the_same_hash_in_every_run() -> None:
     }
 
     assert len(texts) == 1
-
-
-@pytest.mark.parametrize(
-    "word", ["when", "for_each", "at_once", "process", "join", "signal", "verify", "input"]
-)
-def test_the_builder_refuses_a_reserved_word_by_its_name(word: str) -> None:
-    """A word that isn't built yet is an error with its name, never a keyword that nobody reads."""
-    words: dict[str, Any] = {word: "x"}
-    with pytest.raises(InvalidDefinition, match=f"step 'a': the word '{word}' is not supported"):
-        Step("a", service="s", action="x", **words)
-
-
-@pytest.mark.parametrize("word", ["deadline", "locks", "on_locked", "result"])
-def test_the_builder_refuses_a_reserved_word_of_the_saga(word: str) -> None:
-    """Likewise for what stands beside the steps."""
-    words: dict[str, Any] = {word: "x"}
-    with pytest.raises(InvalidDefinition, match=f"the word '{word}' is not supported"):
-        Saga("t", steps=[Step("a", service="s", action="x")], **words)
 
 
 def test_the_builder_says_which_part_is_wrong() -> None:

@@ -57,7 +57,8 @@ def test_the_key_stays_the_same_over_all_attempts() -> None:
     [
         "", ".", "..", "p", "p.hotel", "p.hotel.a", "p.hotel.a0", "p.hotel.a01", "p.hotel.x1", "p.hotel.a1.",
         ".hotel.a1", "p..a1", "p.Hotel.a1", "p.hotel.a1\n", "p.hotel.a-1", "p.hotel.a1000000", "p q.hotel.a1",
-        "p.hotel.3.a1", "p/../hotel.a1", "p.hotel.a\u0663", "\x00.hotel.a1", "p" * 65 + ".hotel.a1",
+        "p.hotel.03.a1", "p.hotel.-1.a1", "p.hotel.3.4.a1",
+        "p/../hotel.a1", "p.hotel.a\u0663", "\x00.hotel.a1", "p" * 65 + ".hotel.a1",
         "p." + "h" * 41 + ".a1", "é.hotel.a1", "x" * 100_000,
     ],
 )  # fmt: skip

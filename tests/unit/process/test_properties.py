@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saga.definition.graph import nodes_in
 from saga.definition.model import SagaDefinition
 from saga.definition.sources import checked
 from saga.messages.json_text import JsonText
@@ -126,7 +127,7 @@ def _assert_order_of_undoing(run: Run) -> None:
     late = _late_steps(run)
     position = {name: index for index, name in enumerate(run.undone)}
     for node in run.story.graph.nodes:
-        for later in run.story.graph.names(node.descendants):
+        for later in (other.name for other in nodes_in(run.story.graph, node.descendants)):
             if node.name in position and later in position and later not in late:
                 assert position[later] < position[node.name]
 
