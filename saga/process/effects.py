@@ -205,7 +205,7 @@ def _answer(state: ProcessState, reply_to: str) -> Command:
     if is_well:
         output = EMPTY_OBJECT if is_undo else (state.result or NULL)
         body = splice({"output": output}, onto={"command_id": reply_to})
-        return Command(f"{reply_to}:completed", "step.completed", body)
+        return Command(f"{reply_to}:completed:{state.version}", "step.completed", body)
     error: JsonObject = {
         "code": f"process_{state.status}",
         "message": f"process {state.process_id} ended {state.status}: {state.reason or 'no reason given'}",
@@ -213,4 +213,5 @@ def _answer(state: ProcessState, reply_to: str) -> Command:
         # Given up by a person, it may have left anything behind; otherwise nothing of it is left.
         "effect_unknown": state.status is ProcessStatus.FAILED,
     }
-    return Command(f"{reply_to}:failed", "step.failed", to_text({"command_id": reply_to, "error": error}))
+    body = to_text({"command_id": reply_to, "error": error})
+    return Command(f"{reply_to}:failed:{state.version}", "step.failed", body)

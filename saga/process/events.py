@@ -223,7 +223,8 @@ class TurnedBack:
 class CompensationPlanned:
     """The undo plan was frozen: these steps completed, or may have, and have an undo.
 
-    Again, it names a step that completed late, and those whose next attempt now waits for its undo.
+    Again, it names a step that completed late, those whose next attempt now waits for its undo, and those whose
+    undo an operator has tried again.
     """
 
     steps: tuple[str, ...]

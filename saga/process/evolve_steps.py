@@ -114,7 +114,10 @@ def planned(state: ProcessState, event: ev.CompensationPlanned, at: int) -> Chan
     for name in event.steps:
         before = state.step(name)
         # Planned again, because its undo found nothing or must wait for another: the attempts go on counting.
-        undo = _settled(before.undo or Effort(), EffortStatus.PENDING, at)
+        undo = before.undo or Effort()
+        if undo.status is EffortStatus.FAILED:  # a person said so: all its attempts are there again
+            undo = replace(undo, granted=len(undo.attempts))
+        undo = _settled(undo, EffortStatus.PENDING, at)
         steps[name] = replace(before, undo=undo)
     planned = (state.undo_plan or frozenset()) | frozenset(event.steps)
     return {"undo_plan": planned, "steps": MappingProxyType(steps)}

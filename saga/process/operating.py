@@ -87,8 +87,12 @@ def _retry(draft: Draft, step: str | None) -> None:
     stuck = [found for found in stuck_efforts(draft) if step in {None, found[1]}]
     if draft.state.suspended_for == UNDECIDABLE:
         draft.record(ev.Resumed("operator", direction_status(draft.state)))
+    undos = tuple(name for direction, name in stuck if direction is Direction.COMPENSATION)
+    if undos:
+        draft.record(ev.CompensationPlanned(undos))  # each has its turn: a later step may have joined the plan
     for direction, name in stuck:
-        start_attempt(draft, direction, name)
+        if direction is Direction.ACTION:
+            start_attempt(draft, direction, name)
 
 
 def _skip(draft: Draft, request: inputs.OperatorRequested) -> None:

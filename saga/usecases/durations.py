@@ -10,7 +10,7 @@ from saga.errors import SagaError
 from saga.ports.clock import Clock
 from saga.ports.projections import ProjectionFilter, ProjectionStore
 from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
-from saga.process.state import Effort, ProcessState
+from saga.process.state import Effort, ProcessState, split_instance
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.views.estimate import Durations
 
@@ -65,6 +65,8 @@ class StepDurations:
 
 def _durations_in(state: ProcessState) -> Iterator[tuple[tuple[Direction, str], int]]:
     for name, step in state.steps.items():
+        if split_instance(name)[1] is not None:
+            continue  # how long one item takes says nothing of the step
         for direction, effort in ((Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo)):
             if effort is not None and (duration := _duration(effort)) is not None:
                 yield (direction, name), duration
