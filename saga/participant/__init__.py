@@ -1,8 +1,8 @@
 """The kit for those who write participants: all that they import."""
 
-from saga.participant.command import CompensatedStep, StepCommand
+from saga.participant.command import CompensatedStep, StepCommand, VerifiedStep
 from saga.participant.failure import BusinessFailure
 from saga.participant.participant import Participant
 from saga.participant.service import run, serve
 
-__all__ = ["BusinessFailure", "CompensatedStep", "Participant", "StepCommand", "run", "serve"]
+__all__ = ["BusinessFailure", "CompensatedStep", "Participant", "StepCommand", "VerifiedStep", "run", "serve"]

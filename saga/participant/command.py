@@ -26,6 +26,21 @@ class CompensatedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifiedStep:
+    """Name the attempt that a question is about.
+
+    Answer with the output it gave, or raise `BusinessFailure("not_found")` where it had no effect. If the step
+    declares `fences`, refuse that attempt and every earlier one of its key from then on.
+    """
+
+    step: str
+    index: int | None
+    idempotency_key: str
+    command_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepCommand:
     """Hold an order of the orchestrator.
 
@@ -48,6 +63,7 @@ class StepCommand:
     index: int | None = None
     item: Json = None
     compensates: CompensatedStep | None = None
+    verifies: VerifiedStep | None = None
     deadline: dt.datetime | None = None
 
 
@@ -79,6 +95,7 @@ def read_command(value: Json) -> StepCommand:
         index=_integer(value, "index"),
         item=value.get("item"),
         compensates=_compensated(value.get("compensates")),
+        verifies=_verified(value.get("verifies")),
         deadline=_moment(_text(value, "deadline")),
     )
 
@@ -101,6 +118,18 @@ def _compensated(value: Json) -> CompensatedStep | None:
         index=_integer(value, "index"),
         idempotency_key=_text(value, "idempotency_key"),
         output=value.get("output"),
+    )
+
+
+def _verified(value: Json) -> VerifiedStep | None:
+    if not isinstance(value, dict):
+        return None
+    return VerifiedStep(
+        step=_text(value, "step"),
+        index=_integer(value, "index"),
+        idempotency_key=_text(value, "idempotency_key"),
+        command_id=_text(value, "command_id"),
+        attempt=_integer(value, "attempt") or 1,
     )
 
 
