@@ -12,6 +12,8 @@ _COUNTERS = {
     "wake_refused": ("Timers of processes that can't go on", ("reason",)),
     "ack_lost": ("Acknowledgements whose channel was gone; the messages come again", ()),
     "bus_returned": ("Times that the broker was usable again after it was away", ()),
+    "lock_swept": ("Locks released in the place of a process that has ended", ()),
+    "request_unrecorded": ("Requests to processes that changed nothing and left no trace in the log", ()),
     "timer_fired": ("Timers that went off", ()),
 }
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from saga.coordinator.admission import Admitted, AdmittedStart, Rejected, is_progress
+from saga.coordinator.admission import Admitted, AdmittedControl, AdmittedStart, Rejected, is_progress
 from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
@@ -169,6 +169,8 @@ class Handler:
             if transition.cause.identity == message.identity:
                 parts.observer.counted("duplicate")
                 return Settled(ruling.graph, state, (transition,), ruling.parked)
+        if isinstance(message, AdmittedControl):
+            parts.observer.counted("request_unrecorded")
         return Settled(ruling.graph, state, parked=ruling.parked)
 
     async def _now(self) -> int:

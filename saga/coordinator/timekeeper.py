@@ -128,7 +128,8 @@ class Timekeeper:
         await self._bus.publish(wake_message(wake, at=self._clock.now()))
 
     def _is_held(self, reason: WakeReason, now: int) -> bool:
-        return reason is WakeReason.TIMEOUT and now < self._timeouts_held_until
+        is_patience = reason in {WakeReason.TIMEOUT, WakeReason.DEADLINE}
+        return is_patience and now < self._timeouts_held_until
 
     def _hold_timeouts(self) -> None:
         with suppress(NotReady):

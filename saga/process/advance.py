@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepNode, nodes_in
 from saga.definition.model import ITEMS_MAX
-from saga.messages.json_text import to_text
 from saga.process import events as ev
-from saga.process.attempts import Start, refuse, start_attempt
+from saga.process.attempts import Start, conclude, refuse, start_attempt
 from saga.process.draft import Draft
 from saga.process.limits import (
     ENDS_BY_OPERATOR,
@@ -19,7 +18,7 @@ from saga.process.limits import (
     FORWARD_EVENTS_MAX,
     LOCK_KEY_MAX,
 )
-from saga.process.mapping import MappingFailed, evaluate, evaluate_object
+from saga.process.mapping import MappingFailed, as_text, evaluate, evaluate_object
 from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.survey import (
@@ -30,6 +29,7 @@ from saga.process.survey import (
     startable_items,
     survey,
     to_undo,
+    unasked,
     undoable,
 )
 from saga.process.turning import turn_back
@@ -55,7 +55,23 @@ def _follow(draft: Draft) -> bool:
         return True
     if draft.state.suspended_for in ENDS_BY_OPERATOR:
         return False
+    if _ask(draft):
+        return True
     return _go_back(draft) if draft.state.is_going_back else _go_forward(draft)
+
+
+def _ask(draft: Draft) -> bool:
+    """Ask what became of attempts that were not answered; True where one can't be asked about."""
+    for name in unasked(draft.state):
+        match start_attempt(draft, Direction.VERIFY, name):
+            case Start.REFUSED:
+                conclude(draft, name, had_no_effect=False)
+                return True
+            case Start.POSTPONED:
+                return False
+            case Start.STARTED:
+                pass
+    return False
 
 
 def direction_status(state: ProcessState) -> ProcessStatus:
@@ -117,7 +133,7 @@ def _begin(draft: Draft, node: StepNode, seen: Survey) -> bool:
             items = evaluate(node.for_each, draft.scope(node.ancestors))
             if not isinstance(items, list) or len(items) > ITEMS_MAX:
                 raise MappingFailed(f"for_each must give a list of at most {ITEMS_MAX} items")  # noqa: TRY301
-            draft.record(ev.Expanded(node.name, to_text(items)))
+            draft.record(ev.Expanded(node.name, as_text(items)))
             return True
     except MappingFailed as failure:
         refuse(draft, Direction.ACTION, node.name, failure.code, str(failure))

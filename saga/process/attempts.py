@@ -10,11 +10,13 @@ from saga.messages.json_text import JsonObject, JsonText, from_text, to_text
 from saga.process import events as ev
 from saga.process.draft import Draft
 from saga.process.effects import command_bytes
-from saga.process.limits import COMMANDS_BYTES_MAX, IN_FLIGHT_MAX
+from saga.process.limits import COMMANDS_BYTES_MAX, IN_FLIGHT_MAX, PROCESS_BYTES_MAX
 from saga.process.mapping import MappingFailed, evaluate_object
 from saga.process.state import Effort
 from saga.process.status import AttemptOutcome, Direction, EffortStatus
 from saga.process.survey import survey
+
+TIMEOUT = "timeout"
 
 
 class Start(StrEnum):
@@ -38,12 +40,17 @@ def start_attempt(draft: Draft, direction: Direction, name: str) -> Start:
     if node.kind is StepKind.SIGNAL:
         draft.record(ev.SignalAwaited(name, number, due_at))
         return Start.STARTED
-    if _is_crowded(draft):
+    is_counted = effort.status.is_open or direction is Direction.VERIFY
+    if not is_counted and _is_crowded(draft):
         return Start.POSTPONED
     try:
         mapped = _mapped_input(draft, direction, name) if effort.input is None else None
     except MappingFailed as failure:
         refuse(draft, direction, name, failure.code, str(failure))
+        return Start.REFUSED
+    if draft.state.payload_bytes + len(mapped or "") > PROCESS_BYTES_MAX:
+        message = f"what this process holds would exceed {PROCESS_BYTES_MAX} characters"
+        refuse(draft, direction, name, "process_too_large", message)
         return Start.REFUSED
     size = command_bytes(draft.graph, draft.state, direction, name, mapped=mapped)
     if size > COMMANDS_BYTES_MAX:
@@ -65,7 +72,10 @@ def _is_crowded(draft: Draft) -> bool:
 def refuse(draft: Draft, direction: Direction, name: str, code: str, message: str) -> None:
     """Record that an effort failed for good before anything was sent."""
     error = to_text({"code": code, "message": message, "retryable": False})
-    draft.record(ev.AttemptFailed(direction, name, 0, EffortStatus.FAILED, error))
+    effort = draft.state.effort(direction, name) or Effort()
+    is_unknown = direction is Direction.ACTION and effort.is_unanswered
+    becomes = EffortStatus.UNKNOWN if is_unknown else EffortStatus.FAILED
+    draft.record(ev.AttemptFailed(direction, name, 0, becomes, error))
 
 
 def _mapped_input(draft: Draft, direction: Direction, name: str) -> JsonText | None:
@@ -87,22 +97,54 @@ def after_failure(
     """Say where an unsuccessful attempt leaves its effort; `code` None means: not worth another try."""
     effort = draft.state.effort(direction, name) or Effort()
     plan = draft.plan(direction, name)
+    others = (other for other in effort.attempts if other.number != attempt)
+    is_unknown = effect_unknown or any(other.outcome is AttemptOutcome.UNANSWERED for other in others)
     if code is not None and plan.retry.allows(code, attempts_used=effort.attempts_used):
         if direction is Direction.COMPENSATION and _is_overtaken(draft, name):
             return EffortStatus.PENDING
-        if direction is not Direction.ACTION or _may_go_forward(draft, name):
+        if direction is not Direction.ACTION or _may_go_forward(draft, name, is_unknown=is_unknown):
             return EffortStatus.RETRYING
     if direction is not Direction.ACTION:
         return EffortStatus.FAILED
-    others = (other for other in effort.attempts if other.number != attempt)
-    is_unknown = effect_unknown or any(other.outcome is AttemptOutcome.UNANSWERED for other in others)
     return EffortStatus.UNKNOWN if is_unknown else EffortStatus.FAILED
 
 
-def _may_go_forward(draft: Draft, name: str) -> bool:
-    """Say whether an action may be tried again: not on the way back, nor where a turn waits for the pivot."""
+def _may_go_forward(draft: Draft, name: str, *, is_unknown: bool) -> bool:
+    """Say whether an action may be tried again: not on the way back, nor where a turn waits for the pivot.
+
+    A pivot that may have had its effect is tried again all the same: it has not failed, and what became of it
+    can't be learned otherwise.
+    """
     is_noted = draft.state.noted is not None and draft.graph.node_of(name).pivot
-    return not draft.state.is_going_back and not is_noted
+    return not draft.state.is_going_back and (is_unknown or not is_noted)
+
+
+def can_ask(draft: Draft, direction: Direction, step: str) -> bool:
+    """Say whether a participant can be asked what became of an attempt, and wasn't asked about it before."""
+    if direction is not Direction.ACTION or draft.graph.node_of(step).verify is None:
+        return False
+    return draft.state.step(step).action.status is EffortStatus.RUNNING
+
+
+def conclude(draft: Draft, step: str, *, had_no_effect: bool) -> None:
+    """Settle an attempt that was asked about: it had no effect, or nobody knows; then it may be tried again."""
+    action = draft.state.step(step).action
+    attempt = len(action.attempts)
+    becomes = after_failure(
+        draft, Direction.ACTION, step,
+        code=_code_of(action), attempt=attempt, effect_unknown=not had_no_effect,
+    )  # fmt: skip
+    draft.record(ev.VerifyConcluded(step, attempt, had_no_effect, becomes))
+    if becomes is EffortStatus.RETRYING:
+        schedule_retry(draft, Direction.ACTION, step)
+
+
+def _code_of(action: Effort) -> str | None:
+    """Give what the last attempt ended with: the time-out, or the code of a failure that left its effect open."""
+    if action.error is None or action.current is None or "failed" not in action.current.replies:
+        return TIMEOUT
+    error = cast("JsonObject", from_text(action.error))
+    return None if error.get("retryable") is False else str(error.get("code", TIMEOUT))
 
 
 def _is_overtaken(draft: Draft, name: str) -> bool:

@@ -6,6 +6,9 @@ PROCESS_BYTES_MAX = 32 * 1024 * 1024
 # What the commands of one transition may hold, so that with its events and its cause it fits a document.
 COMMANDS_BYTES_MAX = 5 * 1024 * 1024
 
+# What one mapping may give, as long as what a participant may answer.
+MAPPED_BYTES_MAX = 1024 * 1024
+
 # How many commands of one process may wait for an answer at once.
 IN_FLIGHT_MAX = 1_000
 LOCK_KEY_MAX = 512

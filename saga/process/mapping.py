@@ -3,6 +3,7 @@
 from saga.definition.expressions import Expression, ExpressionFailed
 from saga.definition.graph import ObjectPlan
 from saga.messages.json_text import Json, JsonObject, JsonText, to_text
+from saga.process.limits import MAPPED_BYTES_MAX
 
 
 class MappingFailed(Exception):  # noqa: N818 - what happened
@@ -21,4 +22,12 @@ def evaluate(expression: Expression, scope: JsonObject) -> Json:
 
 def evaluate_object(plan: ObjectPlan, scope: JsonObject) -> JsonText:
     """Build an object, each member by its expression. Raises MappingFailed."""
-    return to_text({name: evaluate(expression, scope) for name, expression in plan})
+    return as_text({name: evaluate(expression, scope) for name, expression in plan})
+
+
+def as_text(value: Json) -> JsonText:
+    """Write what a mapping gave. Raises MappingFailed where it is too large: an expression may repeat itself."""
+    text = to_text(value)
+    if len(text) > MAPPED_BYTES_MAX:
+        raise MappingFailed(f"it gives more than {MAPPED_BYTES_MAX} characters")
+    return text

@@ -13,7 +13,7 @@ from saga.process.advance import (
 )
 from saga.process.attempts import start_attempt
 from saga.process.draft import Draft
-from saga.process.limits import EVENT_LIMIT, REJECTIONS_MAX, UNDECIDABLE
+from saga.process.limits import EVENT_LIMIT, EVENTS_MAX, FORWARD_EVENTS_MAX, REJECTIONS_MAX, UNDECIDABLE
 from saga.process.state import ProcessState
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 from saga.process.turning import turn_back
@@ -89,7 +89,9 @@ def _retry(draft: Draft, step: str | None) -> None:
         draft.record(ev.Resumed("operator", direction_status(draft.state)))
     undos = tuple(name for direction, name in stuck if direction is Direction.COMPENSATION)
     if undos:
-        draft.record(ev.CompensationPlanned(undos))  # each has its turn: a later step may have joined the plan
+        draft.record(
+            ev.CompensationPlanned(undos)
+        )  # each has its turn: a later step may have joined the plan
     for direction, name in stuck:
         if direction is Direction.ACTION:
             start_attempt(draft, direction, name)
@@ -146,12 +148,16 @@ def _why_not(draft: Draft, action: OperatorAction) -> str | None:
         case OperatorAction.COMPENSATE:
             return _why_no_turn(draft, _RUNNING | _HALTED | {ProcessStatus.COMPLETED})
         case OperatorAction.PAUSE:
+            if draft.state.version >= FORWARD_EVENTS_MAX:
+                return "its log is near its limit"
             return None if status in _RUNNING else f"a process that is {status} can't be paused"
         case OperatorAction.RESUME:
             return None if status is ProcessStatus.PAUSED else f"it is {status}, not paused"
         case OperatorAction.FAIL:
             return None if status in _HALTED else f"it is {status}: only what stands still can be given up"
         case OperatorAction.RETRY:
+            if draft.state.version >= EVENTS_MAX:
+                return "its log is full"
             if status is ProcessStatus.SUSPENDED and draft.state.suspended_for != EVENT_LIMIT:
                 return None
             return f"nothing of it is stuck: it is {status}"

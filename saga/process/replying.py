@@ -5,14 +5,13 @@ from saga.messages.json_text import NULL, JsonText, from_text
 from saga.process import events as ev
 from saga.process import inputs
 from saga.process.advance import advance
-from saga.process.attempts import after_failure, schedule_retry, start_attempt
+from saga.process.attempts import after_failure, can_ask, conclude, schedule_retry
 from saga.process.draft import Draft
 from saga.process.limits import PROGRESS_FACTOR, PROGRESS_PARTS
 from saga.process.state import Attempt, Effort
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
 from saga.process.survey import survey
 
-TIMEOUT = "timeout"
 NOT_FOUND = "not_found"
 
 
@@ -20,6 +19,10 @@ def succeed(draft: Draft, reply: inputs.SuccessReceived) -> None:
     """Complete what is open; late, decide whether what turned out to have happened must be undone."""
     effort, attempt = _answered(draft, reply)
     if "completed" in attempt.replies:
+        return
+    if draft.state.status is ProcessStatus.FAILED:  # given up as it stands, with what was still under way
+        is_news = effort.status is not EffortStatus.DONE and not _is_signal(draft, reply)
+        _observe(draft, reply, kind="late_completion", reply_word="completed", attention=is_news)
         return
     match reply.direction:
         case Direction.ACTION:
@@ -50,10 +53,9 @@ def _succeed_in_action(draft: Draft, reply: inputs.SuccessReceived, effort: Effo
             reply_word="completed",
             attention=not _is_signal(draft, reply),
         )
-    elif effort.status.is_open or not status.is_ended:
+    elif not status.is_ended:
         draft.record(_completed(reply))
-        if _needs_undo_after_all(draft, reply.step):
-            draft.record(ev.CompensationPlanned((reply.step, *_overtaken_undos(draft, reply.step))))
+        plan_late_undo(draft, reply.step)
     elif status is ProcessStatus.COMPENSATED and _needs_undo_after_all(draft, reply.step):
         draft.record(_completed(reply))
         draft.record(ev.TurnedBack("late_completion", reply.step, ()))
@@ -61,6 +63,12 @@ def _succeed_in_action(draft: Draft, reply: inputs.SuccessReceived, effort: Effo
     else:
         undone = status is ProcessStatus.COMPENSATED
         _observe(draft, reply, kind="late_completion", reply_word="completed", attention=not undone)
+
+
+def plan_late_undo(draft: Draft, step: str) -> None:
+    """Add a step to the frozen undo plan that turned out to have happened, before what it must go before."""
+    if _needs_undo_after_all(draft, step):
+        draft.record(ev.CompensationPlanned((step, *_overtaken_undos(draft, step))))
 
 
 def _is_signal(draft: Draft, reply: inputs.SuccessReceived) -> bool:
@@ -121,8 +129,9 @@ def fail(draft: Draft, reply: inputs.FailureReceived) -> None:
     if "failed" in attempt.replies:
         return
     is_current = attempt.number == len(effort.attempts)
-    if not is_current or effort.status not in {EffortStatus.RUNNING, EffortStatus.VERIFYING}:
-        kind = "superseded" if effort.status.is_open else "late_failure"
+    is_ended = draft.state.status.is_ended
+    if is_ended or not is_current or effort.status not in {EffortStatus.RUNNING, EffortStatus.VERIFYING}:
+        kind = "superseded" if effort.status.is_open and not is_ended else "late_failure"
         _observe(draft, reply, kind=kind, reply_word="failed")
     elif reply.direction is Direction.VERIFY:
         _fail_question(draft, reply)
@@ -146,15 +155,6 @@ def _fail_attempt(draft: Draft, reply: inputs.FailureReceived) -> None:
     )
     if becomes is EffortStatus.RETRYING:
         schedule_retry(draft, reply.direction, reply.step, wait_at_least_ms=reply.retry_after_ms)
-    elif becomes is EffortStatus.VERIFYING:
-        start_attempt(draft, Direction.VERIFY, reply.step)
-
-
-def can_ask(draft: Draft, direction: Direction, step: str) -> bool:
-    """Say whether a participant can be asked what became of an attempt, and wasn't asked about it before."""
-    if direction is not Direction.ACTION or draft.graph.node_of(step).verify is None:
-        return False
-    return draft.state.step(step).action.status is EffortStatus.RUNNING
 
 
 def _fail_question(draft: Draft, reply: inputs.FailureReceived) -> None:
@@ -173,17 +173,6 @@ def _fail_question(draft: Draft, reply: inputs.FailureReceived) -> None:
         schedule_retry(draft, Direction.VERIFY, reply.step, wait_at_least_ms=reply.retry_after_ms)
     else:
         conclude(draft, reply.step, had_no_effect=False)
-
-
-def conclude(draft: Draft, step: str, *, had_no_effect: bool) -> None:
-    """Settle an attempt that was asked about: it had no effect, or nobody knows; then it may be tried again."""
-    attempt = len(draft.state.step(step).action.attempts)
-    becomes = after_failure(
-        draft, Direction.ACTION, step, code=TIMEOUT, attempt=attempt, effect_unknown=not had_no_effect
-    )
-    draft.record(ev.VerifyConcluded(step, attempt, had_no_effect, becomes))
-    if becomes is EffortStatus.RETRYING:
-        schedule_retry(draft, Direction.ACTION, step)
 
 
 def progress(draft: Draft, reply: inputs.ProgressReceived) -> None:

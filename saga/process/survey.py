@@ -150,6 +150,16 @@ def to_undo(graph: StepGraph, state: ProcessState) -> tuple[str, ...]:
     )
 
 
+def unasked(state: ProcessState) -> tuple[str, ...]:
+    """Name the steps and instances whose participant must be asked what became of an attempt, and isn't yet."""
+    return tuple(
+        name
+        for name, step in state.steps.items()
+        if step.action.status is EffortStatus.VERIFYING
+        and (step.verify is None or not step.verify.status.is_open)
+    )
+
+
 def happened(step: StepState) -> bool:
     """Say whether the action of a step took effect, or may have, as far as anybody said."""
     match step.action.status:

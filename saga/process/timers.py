@@ -8,7 +8,7 @@ from saga.process.effects import FRAME_BYTES
 from saga.process.limits import COMMANDS_BYTES_MAX, ENDS_BY_OPERATOR, IN_FLIGHT_MAX
 from saga.process.state import Effort, ProcessState
 from saga.process.status import EffortStatus, ProcessStatus
-from saga.process.survey import startable, startable_items, survey, undoable
+from saga.process.survey import startable, startable_items, survey, unasked, undoable
 
 # How long an accepted process may wait for its start message before a timer starts it.
 START_GRACE_MS = 1_000
@@ -19,7 +19,7 @@ LOCK_LOOK_MS = 10_000
 
 
 class WakeReason(StrEnum):
-    """Tell what a timer is for; only time-outs are held back after the broker was away."""
+    """Tell what a timer is for; time-outs and the deadline are held back after the broker was away."""
 
     START = "start"
     RELEASE = "release"
@@ -93,6 +93,8 @@ def _has_more_to_release(graph: StepGraph, state: ProcessState) -> bool:
     seen = survey(graph, state)
     if seen.in_flight >= IN_FLIGHT_MAX:
         return False
+    if unasked(state):
+        return True
     if state.is_going_back:
         return not seen.open and any(True for _ in undoable(graph, state, seen))
     if any(startable_items(state, node) for node in nodes_in(graph, seen.expanded)):

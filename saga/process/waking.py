@@ -4,9 +4,15 @@ from saga.definition.graph import StepKind
 from saga.process import events as ev
 from saga.process import inputs
 from saga.process.advance import advance, pivot_in_flight, pivot_was_sent
-from saga.process.attempts import after_failure, schedule_retry, start_attempt
+from saga.process.attempts import (
+    TIMEOUT,
+    after_failure,
+    can_ask,
+    conclude,
+    schedule_retry,
+    start_attempt,
+)
 from saga.process.draft import Draft
-from saga.process.replying import TIMEOUT, can_ask, conclude
 from saga.process.state import Effort
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.timers import deadline_at
@@ -25,7 +31,7 @@ def wake(draft: Draft, woken: inputs.WokenUp) -> None:
             _wake_effort(draft, Direction.COMPENSATION, name, step.undo, woken.due_at)
         if step.verify is not None:
             _wake_effort(draft, Direction.VERIFY, name, step.verify, woken.due_at)
-    _pass_deadline(draft)
+    _pass_deadline(draft, woken.due_at)
     advance(draft)
 
 
@@ -51,7 +57,6 @@ def _time_out(draft: Draft, direction: Direction, name: str, attempt: int) -> No
         return
     if can_ask(draft, direction, name):
         draft.record(ev.AttemptTimedOut(direction, name, attempt, EffortStatus.VERIFYING))
-        start_attempt(draft, Direction.VERIFY, name)
         return
     # Nothing is sent for a signal, so that nobody gave it leaves nothing to undo.
     effect_unknown = kind is not StepKind.SIGNAL
@@ -65,9 +70,10 @@ def _time_out(draft: Draft, direction: Direction, name: str, attempt: int) -> No
         conclude(draft, name, had_no_effect=False)
 
 
-def _pass_deadline(draft: Draft) -> None:
+def _pass_deadline(draft: Draft, due_at: int) -> None:
+    # By the timer and not by the clock: after an outage the deadline's own timer is held back for a while.
     at = deadline_at(draft.graph, draft.state)
-    if at is None or at > draft.now:
+    if at is None or at > due_at:
         return
     if pivot_in_flight(draft):
         draft.record(ev.DeadlinePassed("noted"))
