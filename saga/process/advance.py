@@ -27,7 +27,6 @@ from saga.process.survey import (
     is_left_out,
     startable,
     startable_items,
-    survey,
     to_undo,
     unasked,
     undoable,
@@ -82,8 +81,7 @@ def direction_status(state: ProcessState) -> ProcessStatus:
 def stuck_efforts(draft: Draft) -> Iterator[tuple[Direction, str]]:
     """Find the efforts that spent their attempts where neither forward nor backward is left."""
     state = draft.state
-    seen = survey(draft.graph, state)
-    if not seen.undo_stuck and (state.is_going_back or not seen.failed | seen.unknown):
+    if not _has_trouble(draft.seen):
         return
     for name, step in state.steps.items():
         node = draft.graph.node_of(name)
@@ -95,13 +93,17 @@ def stuck_efforts(draft: Draft) -> Iterator[tuple[Direction, str]]:
                 yield Direction.ACTION, name
 
 
+def _has_trouble(seen: Survey) -> bool:
+    return bool(seen.undo_stuck | seen.failed | seen.unknown)
+
+
 # Forward
 
 
 def _go_forward(draft: Draft) -> bool:
     if not _holds_its_locks(draft):
         return draft.state.is_going_back
-    seen = survey(draft.graph, draft.state)
+    seen = draft.seen
     for node in nodes_in(draft.graph, seen.expanded):
         if is_gathered(draft.state, node):
             draft.record(ev.Gathered(node.name))
@@ -115,7 +117,7 @@ def _go_forward(draft: Draft) -> bool:
             return True
     if seen.done == seen.everything:
         _complete(draft)
-    else:
+    elif _has_trouble(seen):
         _suspend_if_stuck(draft)
     return False
 
@@ -186,12 +188,12 @@ def _key(value: object) -> str:
 
 
 def _go_back(draft: Draft) -> bool:
-    seen = survey(draft.graph, draft.state)
+    seen = draft.seen
     if seen.open:
         return False  # what is in flight is awaited: its outcome says whether it must be undone
     if draft.state.undo_plan is None:
         draft.record(ev.CompensationPlanned(to_undo(draft.graph, draft.state)))
-        seen = survey(draft.graph, draft.state)
+        seen = draft.seen
     if draft.state.version >= EVENTS_MAX:
         draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {EVENTS_MAX} events"))
         return False
@@ -201,7 +203,8 @@ def _go_back(draft: Draft) -> bool:
     names = tuple(undoable(draft.graph, draft.state, seen))
     if _release(draft, Direction.COMPENSATION, names) is Start.REFUSED:
         return True
-    _suspend_if_stuck(draft)
+    if _has_trouble(seen):
+        _suspend_if_stuck(draft)
     return False
 
 
@@ -220,8 +223,7 @@ def _release(draft: Draft, direction: Direction, names: Iterable[str]) -> Start:
 def _turns_back(draft: Draft) -> bool:
     """Turn back where something failed that makes it; stop where the log is near its limit behind the pivot."""
     state = draft.state
-    seen = survey(draft.graph, state)
-    if seen.failed | seen.unknown:
+    if _has_trouble(draft.seen):
         for name, step in state.steps.items():
             node = draft.graph.node_of(name)
             is_failed = step.action.status is EffortStatus.FAILED

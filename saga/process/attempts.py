@@ -14,7 +14,6 @@ from saga.process.limits import COMMANDS_BYTES_MAX, IN_FLIGHT_MAX, PROCESS_BYTES
 from saga.process.mapping import MappingFailed, evaluate_object
 from saga.process.state import Effort
 from saga.process.status import AttemptOutcome, Direction, EffortStatus
-from saga.process.survey import survey
 
 TIMEOUT = "timeout"
 
@@ -66,7 +65,7 @@ def start_attempt(draft: Draft, direction: Direction, name: str) -> Start:
 def _is_crowded(draft: Draft) -> bool:
     if len(draft.state.steps) < IN_FLIGHT_MAX:
         return False  # it can't be, and counting costs a look at every step
-    return survey(draft.graph, draft.state).in_flight >= IN_FLIGHT_MAX
+    return draft.seen.in_flight >= IN_FLIGHT_MAX
 
 
 def refuse(draft: Draft, direction: Direction, name: str, code: str, message: str) -> None:
@@ -140,7 +139,7 @@ def conclude(draft: Draft, step: str, *, had_no_effect: bool) -> None:
 
 
 def _code_of(action: Effort) -> str | None:
-    """Give what the last attempt ended with: the time-out, or the code of a failure that left its effect open."""
+    """Give what the last attempt ended with: the time-out, or the code of a failure that left all open."""
     if action.error is None or action.current is None or "failed" not in action.current.replies:
         return TIMEOUT
     error = cast("JsonObject", from_text(action.error))
@@ -149,7 +148,7 @@ def _code_of(action: Effort) -> str | None:
 
 def _is_overtaken(draft: Draft, name: str) -> bool:
     """Say whether a later step joined the plan while this one's undo was under way: it is undone first."""
-    return bool(draft.graph.node_of(name).descendants & survey(draft.graph, draft.state).not_undone)
+    return bool(draft.graph.node_of(name).descendants & draft.seen.not_undone)
 
 
 def schedule_retry(draft: Draft, direction: Direction, name: str, *, wait_at_least_ms: int = 0) -> None:

@@ -9,6 +9,7 @@ from saga.process.evolve import evolve
 from saga.process.limits import COMMANDS_BYTES_MAX
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import Direction
+from saga.process.survey import Survey, survey
 
 
 def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
@@ -33,7 +34,7 @@ class Decision:
 class Draft:
     """Collect the events of one decision; lives within one call of `decide` and is never shared."""
 
-    __slots__ = ("_bytes", "_decoded", "events", "graph", "is_full", "now", "state")
+    __slots__ = ("_bytes", "_decoded", "_seen", "events", "graph", "is_full", "now", "state")
 
     def __init__(self, graph: StepGraph, state: ProcessState, now: int) -> None:
         self.graph = graph
@@ -42,12 +43,21 @@ class Draft:
         self.events: list[Event] = []
         self.is_full = False
         self._bytes = 0
+        self._seen: Survey | None = None
         self._decoded: dict[str, Json] = {}
 
     def record(self, event: Event) -> None:
         """Add an event and fold it."""
+        self._seen = None
         self.state = evolve(self.state, event, at=self.now, process_id=self.state.process_id)
         self.events.append(event)
+
+    @property
+    def seen(self) -> Survey:
+        """Give where the steps stand now; surveyed once for as long as nothing is recorded."""
+        if self._seen is None:
+            self._seen = survey(self.graph, self.state)
+        return self._seen
 
     def decision(self) -> Decision:
         """Give what was decided."""

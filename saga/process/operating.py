@@ -14,6 +14,7 @@ from saga.process.advance import (
 from saga.process.attempts import start_attempt
 from saga.process.draft import Draft
 from saga.process.limits import EVENT_LIMIT, EVENTS_MAX, FORWARD_EVENTS_MAX, REJECTIONS_MAX, UNDECIDABLE
+from saga.process.replying import plan_late_undo
 from saga.process.state import ProcessState
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 from saga.process.turning import turn_back
@@ -111,6 +112,7 @@ def _resolve(draft: Draft, request: inputs.OperatorRequested) -> None:
     attempt = len(draft.state.step(name).action.attempts)
     if request.outcome == "completed":
         draft.record(ev.AttemptCompleted(Direction.ACTION, name, attempt, request.output or NULL))
+        plan_late_undo(draft, name)
         return
     draft.record(ev.VerifyConcluded(name, attempt, had_no_effect=True, becomes=EffortStatus.FAILED))
     undo = draft.state.step(name).undo

@@ -10,7 +10,6 @@ from saga.process.draft import Draft
 from saga.process.limits import PROGRESS_FACTOR, PROGRESS_PARTS
 from saga.process.state import Attempt, Effort
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
-from saga.process.survey import survey
 
 NOT_FOUND = "not_found"
 
@@ -104,10 +103,7 @@ def _needs_undo_after_all(draft: Draft, step: str) -> bool:
 def _overtaken_undos(draft: Draft, step: str) -> tuple[str, ...]:
     """Name the undos in backoff that a step which joins the plan late must now go before."""
     node = draft.graph.node_of(step)
-    earlier = frozenset(
-        other.name
-        for other in nodes_in(draft.graph, node.ancestors & survey(draft.graph, draft.state).undo_open)
-    )
+    earlier = frozenset(other.name for other in nodes_in(draft.graph, node.ancestors & draft.seen.undo_open))
     return tuple(
         name
         for name, other in draft.state.steps.items()
