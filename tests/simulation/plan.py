@@ -18,6 +18,9 @@ PER_CALL = (
     "read_refused",
     "save_refused",
     "save_late",  # the writer hears StoreUnavailable, and it is applied seconds later
+    "lock_refused",  # the locks' store is away
+    "lock_answer_lost",  # a lock was taken or released, and the caller hears StoreUnavailable
+    "lock_late",  # the caller hears StoreUnavailable, and it happens seconds later
     "publish_lost",  # BusUnavailable, and it never arrives
     "publish_unconfirmed",  # BusUnavailable, and it arrives all the same
     "publish_late",  # BusUnavailable, and it arrives seconds later

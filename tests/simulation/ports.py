@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from saga.errors import BusUnavailable, NotReady, OutcomeUnknown, SagaError, StoreUnavailable
 from saga.testing import (
@@ -13,6 +13,7 @@ from saga.testing import (
     InMemoryBus,
     InMemoryDelivery,
     InMemoryEventLog,
+    InMemoryLockStore,
     InMemoryMessage,
     InMemoryProjectionStore,
     LoopClock,
@@ -22,13 +23,16 @@ from tests.simulation.network import at_once
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from saga.ports.bus import Consumption, Delivery, DeliveryHandler, OutgoingMessage, PublishResult
+    from saga.ports.locks import LockQueue, Released
     from saga.ports.projections import DueTimer, Projection
     from saga.process.transition import Transition
     from tests.simulation.judge import Judge
     from tests.simulation.network import Chance, Server
+
+T = TypeVar("T")
 
 EPOCH_MS = 1_800_000_000_000
 
@@ -113,6 +117,47 @@ class SimulatedProjections(InMemoryProjectionStore):
     def _save(self, projection: Projection) -> None:
         self._judge.projected(projection)
         at_once(self._shared.save(projection))
+
+
+class SimulatedLocks:
+    """One server's way to the locks, which all share."""
+
+    def __init__(self, server: Server, shared: InMemoryLockStore) -> None:
+        self._server = server
+        self._shared = shared
+
+    async def take(self, key: str, *, root_id: str, process_id: str, queue: LockQueue, at: int) -> str:
+        """Take, if the network lets it through."""
+        taking = self._shared.take
+        return await self._call(
+            lambda: at_once(taking(key, root_id=root_id, process_id=process_id, queue=queue, at=at))
+        )
+
+    async def withdraw(self, key: str, *, process_id: str) -> None:
+        """Leave the queue."""
+        await self._call(lambda: at_once(self._shared.withdraw(key, process_id=process_id)))
+
+    async def release_all(self, root_id: str) -> Sequence[Released]:
+        """Release all."""
+        return await self._call(lambda: at_once(self._shared.release_all(root_id)))
+
+    async def release(self, key: str, *, root_id: str) -> Released | None:
+        """Release one."""
+        return await self._call(lambda: at_once(self._shared.release(key, root_id=root_id)))
+
+    async def awaited_by(self, root_id: str) -> Collection[str]:
+        """Read who holds what is waited for."""
+        return await self._call(lambda: at_once(self._shared.awaited_by(root_id)))
+
+    async def _call(self, effect: Callable[[], T]) -> T:
+        for name, happens in (
+            ("lock_refused", "never"),
+            ("lock_answer_lost", "now"),
+            ("lock_late", "late"),
+        ):
+            if self._server.chance.strikes(name):
+                return await self._server.call(effect, error=StoreUnavailable("simulated"), happens=happens)
+        return await self._server.call(effect)
 
 
 class SimulatedBroker(InMemoryBroker):

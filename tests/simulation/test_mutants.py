@@ -13,13 +13,13 @@ from saga.coordinator.outgoing import command_message
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.standings import Standings
 from saga.coordinator.worker import Worker
+from saga.definition.graph import nodes_in
 from saga.errors import BusUnavailable
 from saga.messages.command import CommandRef
 from saga.ports.bus import PublishResult
-from saga.process import advance, decide
+from saga.process import advance, decide, replying
 from saga.process import events as ev
 from saga.process.effects import effects
-from saga.process.survey import nodes_in
 from saga.testing import InMemoryEventLog, InMemoryProjectionStore
 from tests.simulation.plan import Plan
 from tests.simulation.world import simulate
@@ -84,22 +84,25 @@ def a_duplicate_is_acknowledged_without_its_commands(patch: Patch) -> None:
 def compensation_in_forward_order(patch: Patch) -> None:
     """The first step is undone first."""
 
-    def undoable(graph: Any, seen: Any) -> Any:
-        return (node for node in nodes_in(graph, seen.undo_pending) if not node.ancestors & seen.not_undone)
+    def undoable(graph: Any, state: Any, seen: Any) -> Any:
+        del state
+        return (
+            node.name for node in nodes_in(graph, seen.undo_pending) if not node.ancestors & seen.not_undone
+        )
 
     patch.setattr(advance, "undoable", undoable)
 
 
 def a_late_completion_is_ignored(patch: Patch) -> None:
     """A step that happened after all is never undone."""
-    succeed = decide._succeed
+    succeed = replying.succeed
 
     def deaf(draft: Any, reply: Any) -> None:
-        effort, _ = decide._answered(draft, reply)
+        effort, _ = replying._answered(draft, reply)
         if effort.status.is_open:
             succeed(draft, reply)
 
-    patch.setattr(decide, "_succeed", deaf)
+    patch.setattr(decide, "succeed", deaf)
 
 
 def timers_in_memory_only(patch: Patch) -> None:
@@ -128,17 +131,17 @@ def a_retry_has_a_new_idempotency_key(patch: Patch) -> None:
 
 def a_second_outcome_is_accepted(patch: Patch) -> None:
     """The output of a completed step changes."""
-    succeed = decide._succeed
+    succeed = replying.succeed
 
     def gullible(draft: Any, reply: Any) -> None:
-        effort, attempt = decide._answered(draft, reply)
+        effort, attempt = replying._answered(draft, reply)
         if effort.status == "done" and "completed" not in attempt.replies:
             draft.record(ev.AttemptCompleted(reply.direction, reply.step, reply.attempt, reply.output))
             advance.advance(draft)
         else:
             succeed(draft, reply)
 
-    patch.setattr(decide, "_succeed", gullible)
+    patch.setattr(decide, "succeed", gullible)
 
 
 def a_ruling_on_a_stale_state_is_believed(patch: Patch) -> None:

@@ -13,6 +13,7 @@ from saga.definition.model import SagaDefinition
 from saga.testing import (
     InMemoryDefinitionStore,
     InMemoryEventLog,
+    InMemoryLockStore,
     InMemoryMessage,
     InMemoryProjectionStore,
     VirtualTimeLoop,
@@ -60,6 +61,7 @@ class World:
         self.chance = Chance(plan.rng("faults"), plan.rates)
         self.log = InMemoryEventLog()
         self.projections = InMemoryProjectionStore()
+        self.locks = InMemoryLockStore()
         self.catalog = Catalog(InMemoryDefinitionStore())
         rng = plan.rng("definitions")
         self.definitions = {
