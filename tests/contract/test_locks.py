@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters.embedded import schema
 from adapters.embedded.folder import FILE_NAME
-from adapters.embedded.schema import SCHEMA_VERSION
 from adapters.embedded.store import EmbeddedStore
 from adapters.mongodb import Driver, MongoStore
 from saga.errors import StoreUnavailable, Unstorable
@@ -356,11 +356,10 @@ async def test_a_take_that_no_majority_acknowledged_may_be_repeated(
 
 async def test_a_folder_from_before_there_were_locks_gets_them(tmp_path: Path) -> None:
     """The tables are added when it is opened, and what is taken then is there after the next start."""
-    await (await EmbeddedStore.open(tmp_path)).close()
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.execute("DROP TABLE locks")
-        connection.execute("DROP TABLE lock_queue")
-        connection.execute("UPDATE schema_version SET version = 1")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.executescript(schema._TABLES)
+        connection.execute("INSERT INTO schema_version VALUES (1)")
+        connection.commit()
 
     for root in ("a", "b"):
         store = await EmbeddedStore.open(tmp_path)
@@ -369,4 +368,5 @@ async def test_a_folder_from_before_there_were_locks_gets_them(tmp_path: Path) -
         finally:
             await store.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
+        found = connection.execute("SELECT version FROM schema_version").fetchall()
+    assert found == [(schema.SCHEMA_VERSION,)]
