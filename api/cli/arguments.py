@@ -22,6 +22,11 @@ def labels(pairs: Sequence[str]) -> dict[str, str]:
     return dict(map(_pair, pairs))
 
 
+def output(text: str | None) -> JsonObject:
+    """Read an output that is given on the command line, as the member of a body; nothing where none is."""
+    return {} if text is None else {"output": _value(text)}
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:

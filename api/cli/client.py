@@ -116,6 +116,11 @@ def _refusal(answer: httpx.Response) -> CommandError:
     known = problem.get("known")
     if isinstance(known, list):
         lines.append(f"  known: {', '.join(map(str, known)) or 'none'}")
+    allowed = problem.get("allowed_actions")
+    if isinstance(allowed, list):
+        lines.append(
+            f"  it is {problem.get('process_status')}; allowed now: {', '.join(map(str, allowed)) or 'nothing'}"
+        )
     if answer.status_code == _UNAUTHENTICATED:
         lines.append(f"  set {TOKEN} to a token of this service")
     return CommandError(code, "\n".join(lines))
