@@ -218,3 +218,43 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_an_action_needs_a_reason(saga: Command) -> None:
+    """Exit code 2, and nothing is asked of anybody."""
+    for action in ("cancel", "pause", "resume", "retry", "skip", "compensate", "fail"):
+        ran = saga(action, NOBODY)
+        assert ran.returncode == 2, action
+        assert "--reason" in ran.stderr
+
+
+def test_an_action_that_does_not_apply_says_what_does(saga: Command) -> None:
+    """Exit code 1 with the status of the process; 3 where there is no such process."""
+    started = saga("start", "trip_booking", "-p", "trip_id=t1", "--wait", "20", "--output", "json")
+    process_id = json.loads(started.stdout)["process_id"]
+    ran = saga("cancel", process_id, "--reason", "too late")
+    assert ran.returncode == 1
+    assert "it is completed" in ran.stderr
+    assert saga("cancel", NOBODY, "--reason", "nobody").returncode == 3
+
+
+def test_a_type_is_paused_held_and_resumed(saga: Command) -> None:
+    """What is started meanwhile waits, and ends once the type is resumed."""
+    assert saga("pause", "--type", "document_analysis", "--reason", "maintenance").returncode == 0
+    started = saga("start", "document_analysis", "-p", "document_id=d1", "--output", "json")
+    process_id = json.loads(started.stdout)["process_id"]
+    wait_until(lambda: json.loads(saga("show", process_id, "-o", "json").stdout)["status"] == "paused")
+    assert saga("resume", "--type", "document_analysis", "--reason", "done").returncode == 0
+    assert saga("watch", process_id, "--timeout", "30").returncode == 0
+
+
+def test_pause_names_one_process_or_one_type(saga: Command) -> None:
+    """Both, or neither, is a usage error."""
+    assert saga("pause", "--reason", "why").returncode == 2
+    assert saga("pause", NOBODY, "--type", "trip_booking", "--reason", "why").returncode == 2
+
+
+def test_a_signal_for_a_command_that_was_never_sent(saga: Command) -> None:
+    """Exit code 3, given or refused."""
+    assert saga("signal", f"{NOBODY}.approval.a1", "--output-value", '{"by": "ada"}').returncode == 3
+    assert saga("signal", f"{NOBODY}.approval.a1", "--refuse", "declined").returncode == 3
