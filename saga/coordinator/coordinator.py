@@ -1,7 +1,6 @@
 """A coordinator: the worker and the timekeeper around one handler, from start to a graceful end."""
 
 import asyncio
-from contextlib import suppress
 
 from saga.coordinator.handler import Handler, Parts
 from saga.coordinator.loader import Loader
@@ -10,18 +9,15 @@ from saga.coordinator.projector import Projector
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.standings import Standings
 from saga.coordinator.timekeeper import Timekeeper
+from saga.coordinator.type_pauses import TypePauses
 from saga.coordinator.worker import Worker
 from saga.definition.catalog import Catalog
-from saga.errors import StoreUnavailable
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
 from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.projections import ProjectionStore
-
-# How long it may take until every coordinator knows that a type was paused or resumed.
-LOOK_AT_TYPES_EVERY_S = 1.0
 
 
 class Coordinator:
@@ -60,7 +56,7 @@ class Coordinator:
             name=name,
         )
         self._timekeeper = timekeeper
-        self._catalog = catalog
+        self._type_pauses = TypePauses(catalog, projections, bus, clock, by=name)
         self._worker = Worker(
             bus, Handler(parts), catalog, observer, clock, new_process_id=ids.process_id, prefetch=prefetch
         )
@@ -73,15 +69,9 @@ class Coordinator:
         async with asyncio.TaskGroup() as tasks:
             timers = tasks.create_task(self._timekeeper.run())
             worker = tasks.create_task(self._worker.run())
-            paused_types = tasks.create_task(self._watch_paused_types())
+            paused_types = tasks.create_task(self._type_pauses.run())
             await stopping.wait()
             timers.cancel()
             worker.cancel()
             paused_types.cancel()
         await self._worker.drain(within_s=grace_s)
-
-    async def _watch_paused_types(self) -> None:
-        while True:
-            with suppress(StoreUnavailable):
-                await self._catalog.refresh_paused()
-            await asyncio.sleep(LOOK_AT_TYPES_EVERY_S)

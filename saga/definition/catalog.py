@@ -108,6 +108,11 @@ class Catalog:
                 waiting.extend(sorted(child.graph.child_types))
         return pinned
 
+    @property
+    def paused_types(self) -> frozenset[str]:
+        """Name the types that were paused at the last look."""
+        return self._paused
+
     async def refresh_paused(self) -> None:
         """Read which types are paused. Raises StoreUnavailable."""
         self._paused = frozenset(await self._store.paused_types())

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from saga.coordinator.outgoing import control_message, reply_message
+from saga.coordinator.type_pauses import REASON
 from saga.definition.catalog import Catalog
 from saga.errors import NotAllowedNow
 from saga.messages.command import CommandRef
@@ -22,9 +23,7 @@ from saga.process.status import Direction, OperatorAction, ProcessStatus
 from saga.usecases.read import ReadProcesses
 
 _PAGE = 200
-# A paused type may be read a moment later by the coordinators: what they began meanwhile is paused too.
 _OPEN = (ProcessStatus.STARTED, ProcessStatus.COMPENSATING)
-TYPE_PAUSED = "process type is paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,13 @@ class OperateProcesses:
         return Bulk(matching, requested)
 
     async def pause_type(self, process_type: str, command: ControlCommand) -> Bulk:
-        """Pause a type: new processes of it wait, and those that are under way are paused."""
+        """Pause a type: new processes of it wait, and those that are under way are paused.
+
+        What coordinators begin before they know of it is paused by them a moment later.
+        """
         await self._catalog.set_paused(process_type, paused=True)
         chosen = ProjectionFilter(statuses=tuple(map(str, _OPEN)), process_type=process_type)
-        return await self.act_on_all(
-            replace(command, action="pause", reason=TYPE_PAUSED), chosen, dry_run=False
-        )
+        return await self.act_on_all(replace(command, action="pause", reason=REASON), chosen, dry_run=False)
 
     async def resume_type(self, process_type: str, command: ControlCommand) -> Bulk:
         """Resume a type, and all processes of it that are paused."""
