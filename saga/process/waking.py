@@ -25,13 +25,13 @@ def wake(draft: Draft, woken: inputs.WokenUp) -> None:
         return
     if not draft.state.is_taken:
         draft.record(ev.Started())
+    _pass_deadline(draft, woken.due_at)  # first: nothing is tried again for which there is no more time
     for name, step in tuple(draft.state.steps.items()):
         _wake_effort(draft, Direction.ACTION, name, step.action, woken.due_at)
         if step.undo is not None:
             _wake_effort(draft, Direction.COMPENSATION, name, step.undo, woken.due_at)
         if step.verify is not None:
             _wake_effort(draft, Direction.VERIFY, name, step.verify, woken.due_at)
-    _pass_deadline(draft, woken.due_at)
     advance(draft)
 
 
