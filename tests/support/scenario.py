@@ -39,17 +39,28 @@ class Scenario:
     _seen: int = 0
 
     @classmethod
-    def of(cls, steps: str, *, parameters: Json = None, head: str = "") -> "Scenario":
-        """Accept a process of a saga that is given by its steps in YAML."""
-        return cls.of_definition(parse_definition(saga_text(steps, head=head), source="test"), parameters)
+    def of(
+        cls,
+        steps: str,
+        *,
+        parameters: Json = None,
+        head: str = "",
+        children: dict[str, str] | None = None,
+    ) -> "Scenario":
+        """Accept a process of a saga that is given by its steps in YAML; `children` are hashes by type."""
+        definition = parse_definition(saga_text(steps, head=head), source="test")
+        return cls.of_definition(definition, parameters, children=children)
 
     @classmethod
-    def of_definition(cls, definition: SagaDefinition, parameters: Json = None) -> "Scenario":
+    def of_definition(
+        cls, definition: SagaDefinition, parameters: Json = None, *, children: dict[str, str] | None = None
+    ) -> "Scenario":
         """Accept a process of a saga."""
         scenario = cls(compile_graph(definition))
         accepted = Accepted(
-            definition.process_type, "hash", to_text(parameters or {}), {}, "request", "", None, None
-        )
+            definition.process_type, "hash", to_text(parameters or {}), {}, "request", "", None, None,
+            children=children or {},
+        )  # fmt: skip
         scenario._record((accepted,), "accept")
         return scenario
 
