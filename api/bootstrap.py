@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import as_file, files
 
 from prometheus_client import CollectorRegistry
@@ -23,10 +24,12 @@ from api.services import Services
 from api.settings import Settings, refuse_http_participants
 from saga.coordinator.coordinator import Coordinator
 from saga.coordinator.patience import patiently
+from saga.coordinator.type_pauses import LOOK_EVERY_S
 from saga.definition.catalog import Catalog
 from saga.definition.checks import warnings_in
 from saga.definition.model import SagaDefinition
 from saga.definition.sources import load_definitions
+from saga.errors import StoreUnavailable
 from saga.participant import serve as serve_participants
 from saga.ports.observer import Observer
 from saga.usecases.operate import OperateProcesses
@@ -112,14 +115,19 @@ class _Server:
         self, roles: Sequence[str], readiness: Readiness, http: HttpServer, stopping: asyncio.Event
     ) -> None:
         await self._prepare()
+        stopping_tasks: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as tasks:
             if COORDINATOR in roles:
                 tasks.create_task(self._coordinator().run(stopping, grace_s=self._settings.shutdown_grace))
+            else:
+                fresh = tasks.create_task(self._keep_catalog_fresh())
+                stopping_tasks.append(fresh)
             if DEMO_PARTICIPANTS in roles:
                 tasks.create_task(self._demo_participants(stopping))
-            announcing = tasks.create_task(self._announce(readiness, http))
+            stopping_tasks.append(tasks.create_task(self._announce(readiness, http)))
             await stopping.wait()
-            announcing.cancel()
+            for task in stopping_tasks:
+                task.cancel()
 
     async def _prepare(self) -> None:
         """Register the definitions and declare their queues; waits for the store and the broker."""
@@ -129,6 +137,13 @@ class _Server:
 
         await patiently(register, self._observer)
         await patiently(lambda: self._backends.bus.declare(self._catalog.services()), self._observer)
+
+    async def _keep_catalog_fresh(self) -> None:
+        """See which definitions other servers make current; a coordinator looks by itself."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(StoreUnavailable):
+                await self._catalog.refresh()
 
     async def _announce(self, readiness: Readiness, http: HttpServer) -> None:
         """Say once, on one line, that the server is ready."""

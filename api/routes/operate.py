@@ -1,5 +1,6 @@
 """POST /process/{id}/{action}, /process/bulk, /process-type/{name}/pause and resume: what a person can do."""
 
+import logging
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,6 +17,7 @@ from api.routes.processes import STATUSES
 from api.schemas.operate import (
     BulkAnswer,
     BulkBody,
+    CurrentBody,
     ProcessFilter,
     ReasonBody,
     ResolveBody,
@@ -23,6 +25,7 @@ from api.schemas.operate import (
     StepBody,
 )
 from api.schemas.process import ProcessDocument
+from api.schemas.process_type import ProcessTypeDocument
 from api.services import Services
 from saga.messages.control import ControlCommand
 from saga.messages.json_text import to_text
@@ -30,6 +33,7 @@ from saga.ports.projections import ProjectionFilter
 from saga.usecases.operate import Bulk
 
 router = APIRouter(tags=["acting"])
+log = logging.getLogger("saga.server")
 
 _REFUSED = (
     kinds.MALFORMED_JSON, kinds.BAD_HEADER, kinds.CONTENT_TOO_LARGE, kinds.UNSUPPORTED_MEDIA_TYPE,
@@ -180,6 +184,28 @@ async def resume_process_type(
     """Resume a type."""
     command = await _of_type(request, services, name, principal, "resume")
     return _bulk_answer(await services.operate.resume_type(name, command))
+
+
+@router.post(
+    "/process-type/{name}/current",
+    operation_id="make_definition_current",
+    summary="Go back to an earlier definition of a type",
+    response_model=ProcessTypeDocument,
+    responses=refusals(kinds.NOT_FOUND, *_REFUSED),
+    openapi_extra={"requestBody": _takes(CurrentBody)["requestBody"]},
+)
+async def make_definition_current(
+    request: Request, name: str, principal: MayOperate, services: TheServices
+) -> JsonAnswer:
+    """Start new processes with this definition; those that run keep theirs."""
+    body = await read_body(request, CurrentBody)
+    async with promptly():
+        is_known = await services.catalog.make_current(name, body.definition)
+        document = await services.read.process_type(name)
+    if not is_known or document is None:
+        raise Problem(kinds.NOT_FOUND, "There is no such definition of this process type.")
+    log.info("%s made %s current for %s: %s", principal or "anybody", body.definition, name, body.reason)
+    return JsonAnswer(document)
 
 
 async def _of_type(

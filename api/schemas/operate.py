@@ -27,6 +27,12 @@ class StepBody(ReasonBody):
     step: StepName | None = None
 
 
+class CurrentBody(ReasonBody):
+    """Name the definition that new processes of a type start with."""
+
+    definition: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class SkipBody(StepBody):
     """Say that a step was not done and needs no undo; `output` is what the steps after it see."""
 

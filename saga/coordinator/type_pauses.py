@@ -44,8 +44,11 @@ class TypePauses:
                 await self.look()
 
     async def look(self) -> None:
-        """See which types are paused now, and ask what was missed. Raises StoreUnavailable, BusUnavailable."""
-        await self._catalog.refresh_paused()
+        """See which types are paused now, and ask what was missed. Raises StoreUnavailable, BusUnavailable.
+
+        Definitions that other servers made current are seen with it.
+        """
+        await self._catalog.refresh()
         now = self._catalog.paused_types
         for name in sorted(now - self._followed):
             await self._ask_all("pause", name, _MOVING)

@@ -117,6 +117,17 @@ class Catalog:
         """Read which types are paused. Raises StoreUnavailable."""
         self._paused = frozenset(await self._store.paused_types())
 
+    async def make_current(self, process_type: str, hash_: str) -> bool:
+        """Go back to a definition that is stored: new processes start with it, at all servers within seconds.
+
+        False where the type has no definition with this hash. Raises StoreUnavailable.
+        """
+        if all(version.hash != hash_ for version in await self._store.versions(process_type)):
+            return False
+        await self._store.make_current(hash_)
+        await self.refresh()
+        return True
+
     async def set_paused(self, process_type: str, *, paused: bool) -> None:
         """Pause or resume a type for all servers, durably. Raises StoreUnavailable."""
         await self._store.set_paused(process_type, paused=paused)

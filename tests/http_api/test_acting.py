@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.settings import ApiToken
+from saga.definition.sources import parse_definition
 from saga.messages.json_text import JsonText
 from saga.process.events import AttemptCompleted, AttemptStarted, Compensated, Started, TurnedBack
 from saga.process.status import Direction
-from tests.http_api.service import BODY, running_service
+from tests.http_api.service import BODY, DEFINITION, running_service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,9 @@ ACTIONS = ("cancel", "pause", "resume", "retry", "skip", "resolve", "compensate"
 
 async def _running(service: Service) -> str:
     process_id = await service.start()
-    await service.play(process_id, Started(), AttemptStarted(Direction.ACTION, "ingestion", 1, 2_000_000_000_000))
+    await service.play(
+        process_id, Started(), AttemptStarted(Direction.ACTION, "ingestion", 1, 2_000_000_000_000)
+    )
     return process_id
 
 
@@ -161,3 +164,22 @@ async def test_a_request_that_was_obeyed_is_answered_again_by_its_key(service: S
     output = JsonText("{}")
     await service.play(process_id, AttemptCompleted(Direction.ACTION, "ingestion", 1, output))
     assert (await service.http.post(path, json=WHY, headers=key)).status_code == 202
+
+
+async def test_going_back_to_an_earlier_definition_is_explicit(service: Service) -> None:
+    """The hash must be one of this type; new processes start with it, running ones keep theirs."""
+    old = (await service.http.get("/process-type/document_analysis")).json()["definition"]
+    running = await service.start()
+    newer = parse_definition(DEFINITION.replace("timeout: 10", "timeout: 11"), source="test")
+    await service.catalog.register([newer], at=service.store.clock.now() + 1)
+    new = (await service.http.get("/process-type/document_analysis")).json()["definition"]
+    assert new != old
+    path = "/process-type/document_analysis/current"
+    for wrong in ("0" * 64, new[:63] + "g"):
+        answer = await service.http.post(path, json={**WHY, "definition": wrong})
+        assert answer.status_code in {404, 422}
+    answer = await service.http.post(path, json={**WHY, "definition": old})
+    assert answer.status_code == 200
+    assert answer.json()["definition"] == old
+    assert (await service.http.get(f"/process/{await service.start()}")).json()["definition"] == old
+    assert (await service.http.get(f"/process/{running}")).json()["definition"] == old
