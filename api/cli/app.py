@@ -291,6 +291,9 @@ def signal(
     return acting.signal(client, output, command_id=command_id, result=result, refusal=refuse)
 
 
+app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)

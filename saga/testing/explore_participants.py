@@ -17,6 +17,7 @@ from saga.testing.explore_machine import failure
 from saga.testing.explore_outputs import FOUND_NOTHING, Outputs
 
 _UNAVAILABLE = "unavailable"
+_UNDO = "its undo "
 
 
 class FaultKind(StrEnum):
@@ -58,6 +59,8 @@ class Fault:
         return Direction.COMPENSATION if self.kind is FaultKind.UNDO_REFUSED else Direction.ACTION
 
     def __str__(self) -> str:
+        if self.direction is Direction.COMPENSATION:
+            return f"undo of {self.step}: {self.kind.removeprefix(_UNDO)}"
         return f"{self.step}: {self.kind}"
 
 
