@@ -23,6 +23,7 @@ def problems_in(definition: SagaDefinition) -> tuple[str, ...]:
     graph = compile_graph(definition)
     return (
         *_missing_compensations(definition, graph),
+        *_joins_around_the_pivot(graph),
         *problems_with_references(definition, graph),
         *_deadline(graph),
     )
@@ -89,6 +90,21 @@ def _joins(definition: SagaDefinition) -> list[str]:
     return problems
 
 
+def _joins_around_the_pivot(graph: StepGraph) -> list[str]:
+    """Refuse a step behind the pivot that may start before it: nothing would undo it when the pivot fails."""
+    problems = []
+    for node in graph.nodes:
+        if graph.pivot is None or node.join_count is None or not node.behind_pivot:
+            continue
+        earlier = [name for name in dict.fromkeys(node.after) if not graph.by_name[name].forward_only]
+        if len(earlier) >= node.join_count:
+            problems.append(
+                f"step {node.name!r}: comes after the pivot {graph.pivot.name!r}, but its join may close before "
+                f"it, with {', '.join(earlier)}: wait for all, or only for steps that come after the pivot"
+            )
+    return problems
+
+
 def _missing_compensations(definition: SagaDefinition, graph: StepGraph) -> list[str]:
     return [
         f"step {step.name!r}: has no compensation; name the action that undoes it, "
@@ -109,7 +125,9 @@ def _deadline(graph: StepGraph) -> list[str]:
         if node.forward_only:
             continue
         before = max(node.after, key=lambda name: longest[name][0], default=None)
-        own = worst_case_ms(node.action) + (0 if node.verify is None else worst_case_ms(node.verify))
+        # Each attempt that is not answered may be asked about, every time with all the patience that it takes.
+        asking = 0 if node.verify is None else node.action.retry.attempts * worst_case_ms(node.verify)
+        own = worst_case_ms(node.action) + asking
         longest[node.name] = (own + (longest[before][0] if before else 0), before)
     last = max(longest, key=lambda name: longest[name][0], default=None)
     if last is None or longest[last][0] <= graph.deadline_ms:
@@ -167,6 +185,12 @@ def warnings_in(definition: SagaDefinition) -> tuple[str, ...]:
         for step in definition.steps
         if step.undo is not None and graph.by_name[step.name].forward_only
     ]
+    repeated = [
+        f"step {step.name!r}: its {word} is its own action, which would be carried out once more"
+        for step in definition.steps
+        for word, other in (("compensation", step.undo), ("verify", step.verify))
+        if other is not None and other.action == step.action
+    ]
     untimed = [
         f"step {step.name!r}: 'timeout' is left out, so it has {DEFAULT_TIMEOUT_S:g} s"
         for step in definition.steps
@@ -177,4 +201,4 @@ def warnings_in(definition: SagaDefinition) -> tuple[str, ...]:
         for node in graph.nodes
         if node.for_each is not None and graph.deadline_ms is not None and not node.forward_only
     ]
-    return (*unused, *untimed, *unbounded)
+    return (*unused, *repeated, *untimed, *unbounded)

@@ -4,7 +4,7 @@ What concerns several steps at once (cycles, what stands before the pivot) is ju
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -34,7 +34,17 @@ def _in_order(value: object) -> object:
     return sorted(value, key=str) if isinstance(value, set | frozenset) else value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_in_order), Field(strict=False)]
+def _storable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character: a lone surrogate") from None
+    return text
+
+
+Words = Annotated[
+    tuple[Annotated[str, AfterValidator(_storable)], ...], BeforeValidator(_in_order), Field(strict=False)
+]
 
 STEPS_MAX = 1_000
 # As many instances of one step fit a log beside their undoing.
@@ -48,11 +58,16 @@ def _expression(text: str) -> str:
     return text
 
 
-ExpressionText = Annotated[str, AfterValidator(_expression)]
+def _without_nul(name: str) -> str:
+    if "\x00" in name:
+        raise ValueError("holds a NUL character, which no process takes in its parameters")
+    return name
+
+
+ExpressionText = Annotated[str, AfterValidator(_storable), AfterValidator(_expression)]
+MemberName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_nul)]
 # What a mapping builds: an object whose members are each given by an expression.
-Mapped = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=200)], ExpressionText], Field(max_length=100)
-]
+Mapped = Annotated[dict[MemberName, ExpressionText], Field(max_length=100)]
 
 
 class DefinitionModel(BaseModel):
@@ -132,10 +147,25 @@ class StepDefinition(DefinitionModel):
 
     @field_validator("compensation", "verify", mode="before")
     @classmethod
-    def _action_alone(cls, value: object) -> object:
+    def _action_alone(cls, value: object, info: ValidationInfo) -> object:
+        if value is None or isinstance(value, dict | BaseModel):
+            return value
+        if value == NOTHING_TO_UNDO and info.field_name == "compensation":
+            return value
         if isinstance(value, str) and value != NOTHING_TO_UNDO:
             return {"action": value}
-        return value
+        others = ", none," if info.field_name == "compensation" else ""
+        raise ValueError(f"give the name of an action{others} or an object with it, or leave it out")
+
+    @field_validator("join", mode="before")
+    @classmethod
+    def _all_any_or_number(cls, value: object) -> object:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if value in (None, "all", "any") or (is_number and 1 <= cast("int", value) <= STEPS_MAX):
+            return value
+        raise ValueError(
+            f"give all, any, or how many of 'after' it waits for: a number from 1 to {STEPS_MAX}"
+        )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -190,7 +220,8 @@ class SagaDefinition(DefinitionModel):
     @field_validator("on_locked")
     @classmethod
     def _locks_beside(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not info.data.get("locks"):
+        # Locks that were refused themselves are not there at all.
+        if value is not None and not info.data.get("locks", True):
             raise ValueError("says what to do about a lock that is taken, and there are no 'locks'")
         return value
 

@@ -6,6 +6,14 @@ from pydantic import ValidationError
 
 from saga.definition.model import CompensationDefinition
 
+# What pydantic says in words of Python, in those of YAML and JSON.
+_PLAIN = {
+    "dict_type": "Input should be an object",
+    "model_type": "Input should be an object",
+    "tuple_type": "Input should be a list",
+    "string_type": "Input should be a text",
+}
+
 
 def problems_of(error: ValidationError, step_names: Sequence[object] = ()) -> tuple[str, ...]:
     """Give one sentence per complaint; no value that was given is repeated."""
@@ -15,14 +23,18 @@ def problems_of(error: ValidationError, step_names: Sequence[object] = ()) -> tu
     ]
     # What is noise beside another complaint is all there is to say when it stands alone.
     return tuple(
-        _sentence(complaint["loc"], str(complaint["msg"]), step_names) for complaint in telling or complaints
+        _sentence(complaint["loc"], _PLAIN.get(str(complaint["type"]), str(complaint["msg"])), step_names)
+        for complaint in telling or complaints
     )
 
 
 def _sentence(location: tuple[int | str, ...], message: str, step_names: Sequence[object]) -> str:
     # A union's branch stands in the location by its class name, which means nothing to the author.
     parts = [str(part) for part in location if part != CompensationDefinition.__name__]
-    message = message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").replace("Tuple should have", "List should have")
+    if parts[-1:] == ["[key]"]:
+        # It may be empty, or hold what can't be shown.
+        parts, message = parts[:-2], f"a name in it can't be used: {message}"
     if len(location) > 1 and location[0] == "steps" and isinstance(location[1], int):
         index = location[1]
         name = step_names[index] if index < len(step_names) else None
