@@ -23,7 +23,7 @@ def problems_in(definition: SagaDefinition) -> tuple[str, ...]:
     graph = compile_graph(definition)
     return (
         *_missing_compensations(definition, graph),
-        *_joins_around_the_pivot(graph),
+        *_joins_around_the_pivot(definition, graph),
         *problems_with_references(definition, graph),
         *_deadline(graph),
     )
@@ -90,17 +90,20 @@ def _joins(definition: SagaDefinition) -> list[str]:
     return problems
 
 
-def _joins_around_the_pivot(graph: StepGraph) -> list[str]:
-    """Refuse a step behind the pivot that may start before it: nothing would undo it when the pivot fails."""
+def _joins_around_the_pivot(definition: SagaDefinition, graph: StepGraph) -> list[str]:
+    """Refuse a step behind the pivot that may start before it, and of which nothing says how to undo it then."""
     problems = []
-    for node in graph.nodes:
+    for step in definition.steps:
+        node = graph.by_name[step.name]
         if graph.pivot is None or node.join_count is None or not node.behind_pivot:
+            continue
+        if step.service is None or step.compensation is not None:
             continue
         earlier = [name for name in dict.fromkeys(node.after) if not graph.by_name[name].forward_only]
         if len(earlier) >= node.join_count:
             problems.append(
                 f"step {node.name!r}: comes after the pivot {graph.pivot.name!r}, but its join may close before "
-                f"it, with {', '.join(earlier)}: wait for all, or only for steps that come after the pivot"
+                f"it, with {', '.join(earlier)}: name the action that undoes it, or say 'compensation: none'"
             )
     return problems
 
