@@ -99,7 +99,7 @@ class Machine:
             raise RuleBroken(
                 "the log is dense", f"{transition.last} events make version {decision.state.version}"
             )
-        witness = self._rules.follow(moment.witness, state.status, transition)
+        witness = self._rules.follow(moment.witness, state.status, transition, decision.state.status)
         return Moment(decision.state, witness, now, transition, message, label, moment)
 
     def examine(self, moment: Moment) -> None:

@@ -37,13 +37,17 @@ class Rules:
         self._order = WrittenOrder.of(graph)
         self._undoable = frozenset(node.name for node in graph.nodes if node.compensation is not None)
 
-    def follow(self, witness: Witness, before: ProcessStatus, transition: Transition) -> Witness:
+    def follow(
+        self, witness: Witness, before: ProcessStatus, transition: Transition, after: ProcessStatus
+    ) -> Witness:
         """Judge a transition event by event, and give what is known after it. Raises RuleBroken."""
         _judge_end(before, transition)
         for event in transition.events:
             self._judge(witness, event)
             witness = witness.seen(event)
         _judge_commands(transition)
+        if after is ProcessStatus.COMPENSATED:  # also where nothing but an observation was added
+            self._judge_compensated(witness)
         return witness
 
     def _judge(self, witness: Witness, event: ev.Event) -> None:
@@ -58,8 +62,6 @@ class Rules:
                 _judge_outcome(witness, event)
             case ev.TurnedBack():
                 self._judge_turn(witness)
-            case ev.Compensated():
-                self._judge_compensated(witness)
             case ev.Completed():
                 self._judge_completed(witness)
             case _:
