@@ -97,7 +97,8 @@ async def test_an_api_killed_at_any_point_keeps_what_it_accepted(amqp_url: str, 
                 key = f"key-{uuid.uuid4()}"
                 accepted[key] = await _started(api.url, key)
             assert api.exit_code == -signal.SIGKILL
-        assert list(accepted.values()).count(None) >= 4
+        # At `published` it dies a moment later, when the message is on its way: the answer may still get out.
+        assert list(accepted.values()).count(None) >= 2
         api.begin()
         await api.ready()
         for key, first in accepted.items():
