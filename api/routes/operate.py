@@ -1,19 +1,17 @@
 """POST /process/{id}/{action}, /process/bulk, /process-type/{name}/pause and resume: what a person can do."""
 
 import logging
-from typing import Any
 
 from fastapi import APIRouter, Request
 
 from api import problems as kinds
 from api.auth import MayOperate
-from api.context import TheServices, promptly, refusals
+from api.context import TheServices, confirmed, promptly, refusals, takes
 from api.door import read_body
 from api.headers import etag, idempotency_key, matches_version
 from api.problems import Problem
 from api.query import ProcessId, point_in_time
 from api.responses import JsonAnswer
-from api.routes.processes import STATUSES
 from api.schemas.operate import (
     BulkAnswer,
     BulkBody,
@@ -27,10 +25,13 @@ from api.schemas.operate import (
 from api.schemas.process import ProcessDocument
 from api.schemas.process_type import ProcessTypeDocument
 from api.services import Services
+from saga.errors import NotAllowedNow
 from saga.messages.control import ControlCommand
-from saga.messages.json_text import to_text
+from saga.messages.json_text import Json, to_text
 from saga.ports.projections import ProjectionFilter
+from saga.process.state import ProcessState
 from saga.usecases.operate import Bulk
+from saga.usecases.requests import StepNotAllowedNow, WrongStep, is_repeated
 
 router = APIRouter(tags=["acting"])
 log = logging.getLogger("saga.server")
@@ -52,19 +53,11 @@ _ACTIONS: dict[str, tuple[type[ReasonBody], str]] = {
 }
 
 
-def _takes(model: type[ReasonBody]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    headers = [
-        ("Idempotency-Key", "Makes repeating the request safe: the same key is the same request."),
-        ("If-Match", "The version, from ETag, on which this was decided: any other is refused with 412."),
-    ]
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "parameters": [
-            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
-            for name, text in headers
-        ],
-    }
+_KEY = {"Idempotency-Key": "Makes repeating the request safe: the same key is the same request."}
+_HEADERS = {
+    **_KEY,
+    "If-Match": "The version, from ETag, on which this was decided: any other is refused with 412.",
+}
 
 
 def _add(action: str, model: type[ReasonBody], summary: str) -> None:
@@ -73,8 +66,8 @@ def _add(action: str, model: type[ReasonBody], summary: str) -> None:
     ) -> JsonAnswer:
         key = idempotency_key(request.headers)
         body = await read_body(request, model)
-        command = _command(action, body, process_id=process_id, principal=principal, key=key)
-        return await _act(request, services, command)
+        command = _command(action, body, process_id=process_id, principal=principal)
+        return await _act(request, services, command, key)
 
     router.add_api_route(
         f"/process/{{process_id}}/{action}",
@@ -85,8 +78,10 @@ def _add(action: str, model: type[ReasonBody], summary: str) -> None:
         description="The answer is the process as it stood when the broker confirmed the request.",
         status_code=202,
         response_model=ProcessDocument,
-        responses=refusals(kinds.NOT_FOUND, kinds.NOT_ALLOWED_NOW, kinds.PRECONDITION_FAILED, *_REFUSED),
-        openapi_extra=_takes(model),
+        responses=refusals(
+            kinds.NOT_FOUND, kinds.NOT_ALLOWED_NOW, kinds.PRECONDITION_FAILED, kinds.KEY_REUSED, *_REFUSED
+        ),
+        openapi_extra=takes(model, _HEADERS),
     )
 
 
@@ -94,37 +89,59 @@ for _action, (_model, _summary) in _ACTIONS.items():
     _add(_action, _model, _summary)
 
 
-def _command(
-    action: str, body: ReasonBody, *, process_id: str, principal: str, key: str | None
-) -> ControlCommand:
-    has_output = isinstance(body, SkipBody | ResolveBody | BulkBody) and body.output is not None
+def _command(action: str, body: ReasonBody, *, process_id: str, principal: str) -> ControlCommand:
+    output = getattr(body, "output", None)
+    outcome = getattr(body, "outcome", None)
+    if outcome == "failed" and output is not None:
+        errors = [("/output", "does not belong to the outcome failed")]
+        raise Problem(kinds.INVALID_BODY, "What failed has no output.", errors=errors)
     return ControlCommand(
         action=action,
         process_id=process_id,
         reason=body.reason,
-        # Keys of different people, and for different processes, never meet.
-        request_id=None if key is None else f"{principal}:{process_id}:{action}:{key}"[-200:],
         step=getattr(body, "step", None),
-        output=to_text(getattr(body, "output", None)) if has_output else None,
-        outcome=getattr(body, "outcome", None),
+        output=None if output is None else to_text(output),
+        outcome=outcome,
         actor=principal or "anybody",
     )
 
 
-async def _act(request: Request, services: Services, command: ControlCommand) -> JsonAnswer:
+async def _act(request: Request, services: Services, command: ControlCommand, key: str | None) -> JsonAnswer:
+    operate = services.operate
+    # All that the answer needs is read before anything is asked: afterwards nothing of it may fail.
     async with promptly():
-        state = await services.read.get(command.process_id)
-    if state is None:
-        raise Problem(kinds.NOT_FOUND, "There is no such process.")
-    if not matches_version(request.headers, state.version):
-        raise Problem(kinds.PRECONDITION_FAILED, "The process has moved on since that version.")
-    if command.request_id is None or command.request_id not in state.requests:
-        async with promptly():
-            await services.operate.act(command, state)
-    async with promptly():
+        looked = await operate.look(command.process_id)
+        if looked is None:
+            raise Problem(kinds.NOT_FOUND, "There is no such process.")
+        state = looked.state
+        is_new = key is None or not is_repeated(command, looked, key=key)
+        if is_new:
+            if not matches_version(request.headers, state.version):
+                raise Problem(kinds.PRECONDITION_FAILED, "The process has moved on since that version.")
+            await _judge(services, command, state)
         document = await services.read.document(state)
+    if is_new:
+        async with confirmed():
+            await operate.ask(command, state, key=key)
     location = {"location": f"/process/{state.process_id}", "etag": etag(state.version)}
     return JsonAnswer(document, 202, location)
+
+
+async def _judge(services: Services, command: ControlCommand, state: ProcessState) -> None:
+    try:
+        await services.operate.judge(command, state)
+    except WrongStep as error:
+        errors = [("/step", str(error))]
+        raise Problem(kinds.INVALID_BODY, "The step is not one that can be meant.", errors=errors) from None
+    except NotAllowedNow as error:
+        is_about_step = isinstance(error, StepNotAllowedNow)
+        who = "The step that is named" if is_about_step else "The process"
+        raise Problem(
+            kinds.NOT_ALLOWED_NOW,
+            f"{who} can't do this where it stands.",
+            errors=[("/step", "is not stuck, or its outcome is known")] if is_about_step else (),
+            members={"process_status": error.status, "allowed_actions": list[Json](error.allowed)},
+        ) from None
 
 
 @router.post(
@@ -134,21 +151,18 @@ async def _act(request: Request, services: Services, command: ControlCommand) ->
     status_code=202,
     response_model=BulkAnswer,
     responses=refusals(kinds.EMPTY_FILTER, *_REFUSED),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": BulkBody.model_json_schema()}},
-        }
-    },
+    openapi_extra=takes(BulkBody, _KEY),
 )
 async def act_on_processes(request: Request, principal: MayOperate, services: TheServices) -> JsonAnswer:
     """Ask every process that matches; each judges by itself whether the action applies to it."""
+    key = idempotency_key(request.headers)
     body = await read_body(request, BulkBody)
+    _refuse_misfits(body)
     if body.filter.is_empty:
         raise Problem(kinds.EMPTY_FILTER, "The filter is empty.", errors=[("/filter", "must not be empty")])
-    command = _command(body.action, body, process_id="", principal=principal, key=None)
-    chosen = _chosen(body.filter)
-    bulk = await services.operate.act_on_all(command, chosen, dry_run=body.dry_run)
+    command = _command(body.action, body, process_id="", principal=principal)
+    async with confirmed():
+        bulk = await services.operate.act_on_all(command, _chosen(body.filter), dry_run=body.dry_run, key=key)
     return _bulk_answer(bulk)
 
 
@@ -159,14 +173,17 @@ async def act_on_processes(request: Request, principal: MayOperate, services: Th
     status_code=202,
     response_model=BulkAnswer,
     responses=refusals(kinds.NOT_FOUND, *_REFUSED),
-    openapi_extra={"requestBody": _takes(ReasonBody)["requestBody"]},
+    openapi_extra=takes(ReasonBody, _KEY),
 )
 async def pause_process_type(
     request: Request, name: str, principal: MayOperate, services: TheServices
 ) -> JsonAnswer:
     """Pause a type; coordinators that run know it within two seconds."""
+    key = idempotency_key(request.headers)
     command = await _of_type(request, services, name, principal, "pause")
-    return _bulk_answer(await services.operate.pause_type(name, command))
+    async with confirmed():
+        bulk = await services.operate.pause_type(name, command, key=key)
+    return _bulk_answer(bulk)
 
 
 @router.post(
@@ -176,14 +193,17 @@ async def pause_process_type(
     status_code=202,
     response_model=BulkAnswer,
     responses=refusals(kinds.NOT_FOUND, *_REFUSED),
-    openapi_extra={"requestBody": _takes(ReasonBody)["requestBody"]},
+    openapi_extra=takes(ReasonBody, _KEY),
 )
 async def resume_process_type(
     request: Request, name: str, principal: MayOperate, services: TheServices
 ) -> JsonAnswer:
     """Resume a type."""
+    key = idempotency_key(request.headers)
     command = await _of_type(request, services, name, principal, "resume")
-    return _bulk_answer(await services.operate.resume_type(name, command))
+    async with confirmed():
+        bulk = await services.operate.resume_type(name, command, key=key)
+    return _bulk_answer(bulk)
 
 
 @router.post(
@@ -192,7 +212,7 @@ async def resume_process_type(
     summary="Go back to an earlier definition of a type",
     response_model=ProcessTypeDocument,
     responses=refusals(kinds.NOT_FOUND, *_REFUSED),
-    openapi_extra={"requestBody": _takes(CurrentBody)["requestBody"]},
+    openapi_extra=takes(CurrentBody),
 )
 async def make_definition_current(
     request: Request, name: str, principal: MayOperate, services: TheServices
@@ -214,20 +234,27 @@ async def _of_type(
     body = await read_body(request, ReasonBody)
     if services.catalog.current(name) is None:
         raise Problem(kinds.NOT_FOUND, "There is no such process type.")
-    return _command(action, body, process_id="", principal=principal, key=None)
+    return _command(action, body, process_id="", principal=principal)
 
 
 def _bulk_answer(bulk: Bulk) -> JsonAnswer:
     return JsonAnswer({"matching": bulk.matching, "requested": bulk.requested}, 202)
 
 
+def _refuse_misfits(body: BulkBody) -> None:
+    """Refuse what the action would not take by itself, and ask for what it needs."""
+    members = _ACTIONS[body.action][0].model_fields
+    given = body.model_fields_set & {"step", "output", "outcome"}
+    errors = [(f"/{name}", f"does not belong to {body.action}") for name in sorted(given - members.keys())]
+    if "outcome" in members and body.outcome is None:
+        errors.append(("/outcome", "is missing"))
+    if errors:
+        raise Problem(kinds.INVALID_BODY, "The body does not fit its action.", errors=errors)
+
+
 def _chosen(asked: ProcessFilter) -> ProjectionFilter:
-    statuses = tuple(asked.status or ())
-    if not STATUSES.issuperset(statuses):
-        errors = [("/filter/status", f"must be of {', '.join(sorted(STATUSES))}")]
-        raise Problem(kinds.INVALID_BODY, "The filter has no valid value.", errors=errors)
     return ProjectionFilter(
-        statuses=statuses,
+        statuses=tuple(asked.status or ()),
         process_type=asked.process_type,
         labels=tuple((asked.label or {}).items()),
         attention=asked.attention,

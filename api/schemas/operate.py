@@ -2,12 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from api.problems import Problem
+from api.query import point_in_time
 from saga.messages.control import REASON_MAX
 
-Reason = Annotated[str, Field(min_length=1, max_length=REASON_MAX)]
+
+def _time(text: str) -> str:
+    try:
+        point_in_time("time", text)
+    except Problem as problem:
+        raise ValueError(problem.errors[0][1]) from None
+    return text
+
+
+Reason = Annotated[str, Field(min_length=1, max_length=REASON_MAX, pattern=r"\S")]
 StepName = Annotated[str, Field(max_length=60, pattern=r"^[a-z][a-z0-9_]{0,39}(\[(0|[1-9][0-9]{0,5})\])?$")]
+Status = Literal["started", "compensating", "suspended", "paused", "completed", "compensated", "failed"]
+Time = Annotated[str, AfterValidator(_time), Field(json_schema_extra={"format": "date-time"})]
 Action = Literal["cancel", "pause", "resume", "retry", "skip", "resolve", "compensate", "fail"]
 
 
@@ -49,12 +62,12 @@ class ResolveBody(StepBody):
 class ProcessFilter(_Body):
     """Choose processes; all that is given must hold."""
 
-    status: Annotated[list[str], Field(max_length=20)] | None = None
-    process_type: str | None = None
-    label: dict[str, str] | None = None
+    status: Annotated[list[Status], Field(max_length=20)] | None = None
+    process_type: Annotated[str, Field(min_length=1)] | None = None
+    label: Annotated[dict[str, str], Field(max_length=20)] | None = None
     attention: bool | None = None
-    started_after: str | None = None
-    started_before: str | None = None
+    started_after: Time | None = None
+    started_before: Time | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -80,22 +93,28 @@ class BulkAnswer(BaseModel):
     requested: int
 
 
-class CompletedBody(_Body):
+class ReplyBody(_Body):
+    """The same bodies as on the broker: `command_id` may be repeated, if it is that of the address."""
+
+    command_id: str | None = None
+
+
+class CompletedBody(ReplyBody):
     """A command took effect."""
 
     output: JsonValue = None
 
 
-class FailedBody(_Body):
-    """A command had no effect, or with `effect_unknown` nobody can tell."""
+class FailedBody(ReplyBody):
+    """A command had no effect, or with `effect_unknown` nobody can tell; `error` may hold anything."""
 
     error: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class ProgressBody(_Body):
+class ProgressBody(ReplyBody):
     """A command is being worked on."""
 
-    percent: float | int | None = None
+    percent: Annotated[float, Field(ge=0, le=100)] | None = None
     message: str | None = None
 
 

@@ -9,6 +9,7 @@ from saga.messages.json_text import Json, JsonObject, JsonText, to_text
 ACTIONS = frozenset({"cancel", "pause", "resume", "retry", "skip", "resolve", "compensate", "fail"})
 REASON_MAX = 1_000
 REQUEST_ID_MAX = 200
+_PROCESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STEP = re.compile(rf"{NAME_PATTERN}(?:\[(?:0|[1-9][0-9]{{0,5}})\])?", re.ASCII)
 _OUTCOMES = frozenset({"completed", "failed"})
 
@@ -58,8 +59,10 @@ def parse_control(action: str, body: Json) -> ControlCommand:
     if not isinstance(body, dict):
         raise InvalidControl("body", "is a JSON object")
     process_id = body.get("process_id")
-    if not isinstance(process_id, str) or not process_id:
+    if process_id is None:
         raise InvalidControl("process_id", "is missing")
+    if not isinstance(process_id, str) or not _PROCESS_ID.fullmatch(process_id):
+        raise InvalidControl("process_id", "is the id of a process")
     return ControlCommand(
         action=action,
         process_id=process_id,

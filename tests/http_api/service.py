@@ -82,8 +82,10 @@ class Service:
         process_id: str = answer.json()["process_id"]
         return process_id
 
-    async def play(self, process_id: str, *events: Event, at: int | None = None) -> ProcessState:
-        """Append events to a process's log and project it, as a coordinator would."""
+    async def play(
+        self, process_id: str, *events: Event, at: int | None = None, is_projected: bool = True
+    ) -> ProcessState:
+        """Append events to a process's log and project it, as a coordinator would; the second comes later."""
         state = fold(await self.store.log.read(process_id))
         assert state is not None
         transition = Transition(
@@ -99,8 +101,9 @@ class Service:
         await self.store.log.append(transition)
         after = fold([transition], state)
         assert after is not None
-        known = await self.catalog.get(after.origin.definition_hash)
-        await self.store.projections.save(project(known.graph, after))
+        if is_projected:
+            known = await self.catalog.get(after.origin.definition_hash)
+            await self.store.projections.save(project(known.graph, after))
         return after
 
     async def processes(self) -> int:
