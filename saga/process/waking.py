@@ -15,7 +15,7 @@ from saga.process.attempts import (
 from saga.process.draft import Draft
 from saga.process.state import Effort
 from saga.process.status import Direction, EffortStatus, ProcessStatus
-from saga.process.timers import deadline_at
+from saga.process.timers import awaits_lock, deadline_at
 from saga.process.turning import DEADLINE, turn_back
 
 
@@ -25,7 +25,9 @@ def wake(draft: Draft, woken: inputs.WokenUp) -> None:
         return
     if not draft.state.is_taken:
         draft.record(ev.Started())
-    _pass_deadline(draft, woken.due_at)  # first: nothing is tried again for which there is no more time
+    # Who waits for a business key sent nothing yet whose answer an outage may hold back: the clock counts there.
+    due_at = draft.now if awaits_lock(draft.state) else woken.due_at
+    _pass_deadline(draft, due_at)  # first: nothing is tried again for which there is no more time
     for name, step in tuple(draft.state.steps.items()):
         _wake_effort(draft, Direction.ACTION, name, step.action, woken.due_at)
         if step.undo is not None:
