@@ -72,7 +72,7 @@ class LockKeeper:
             answer = LockAnswer.JOINED if graph.on_locked is OnLocked.JOIN else LockAnswer.REFUSED
         if answer is not LockAnswer.WAITING or wanted.holder != holder:
             news = LockNews(state.process_id, wanted.key, answer, holder)
-            await self._publish(lock_message(news, at=self._clock.now()))
+            await self._publish(lambda at: lock_message(news, at=at))
 
     async def _take(self, graph: StepGraph, state: ProcessState, wanted: Lock) -> str:
         return await self._patiently(
@@ -133,16 +133,17 @@ class LockKeeper:
         if released.next_process_id is not None:
             # Its root is found again when it takes; here it is only woken.
             news = LockNews(released.next_process_id, released.key, LockAnswer.HELD, ended.process_id)
-            await self._publish(lock_message(news, at=self._clock.now()))
+            await self._publish(lambda at: lock_message(news, at=at))
         for joiner_id in released.joiner_ids:
             await self._tell_joiner(joiner_id, ended)
 
     async def _tell_joiner(self, joiner_id: str, ended: ProcessState) -> None:
         news = HolderNews(joiner_id, ended.process_id, ended.status, ended.result)
-        await self._publish(holder_message(news, at=self._clock.now()))
+        await self._publish(lambda at: holder_message(news, at=at))
 
-    async def _publish(self, message: OutgoingMessage) -> None:
-        await self._patiently(lambda: self._bus.publish(message))
+    async def _publish(self, message: Callable[[int], OutgoingMessage]) -> None:
+        # A clock that doesn't know the time is trouble that passes, as a broker that is away.
+        await self._patiently(lambda: self._bus.publish(message(self._clock.now())))
 
     async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
         return await patiently(action, self._observer)

@@ -128,10 +128,13 @@ class Worker:
         """Tell the process that wanted this one for a step of its own that it can't be; False for any other."""
         if not isinstance(message, AdmittedStart) or message.command.lineage is None:
             return False
-        reply = refused_child_message(
-            message.command.lineage.parent, rejected.reason, rejected.detail, at=self._clock.now()
-        )
-        await patiently(lambda: self._bus.publish(reply), self._observer)
+        parent = message.command.lineage.parent
+
+        async def answer() -> None:
+            at = self._clock.now()
+            await self._bus.publish(refused_child_message(parent, rejected.reason, rejected.detail, at=at))
+
+        await patiently(answer, self._observer)
         return True
 
     async def _handle(self, message: Admitted, delivery: Delivery) -> Settled:
