@@ -45,6 +45,8 @@ def operate(draft: Draft, request: inputs.OperatorRequested) -> None:
                 )
             )
         return
+    if not state.is_taken:
+        draft.record(ev.Started())  # it came before the start: whoever comes first begins the process
     draft.record(
         ev.OperatorActed(
             request.action, request.reason, request.actor, request.request_id, request.step, request.output,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from saga.definition.graph import StepGraph, nodes_in
+from saga.definition.graph import StepGraph, StepKind, nodes_in
 from saga.process.effects import FRAME_BYTES
 from saga.process.limits import COMMANDS_BYTES_MAX, ENDS_BY_OPERATOR, IN_FLIGHT_MAX
 from saga.process.state import Effort, ProcessState
@@ -45,11 +45,14 @@ def next_wake(graph: StepGraph, state: ProcessState) -> Wake | None:
         return Wake(state.origin.accepted_at + START_GRACE_MS, WakeReason.START)
     if _has_more_to_release(graph, state):
         return Wake(state.updated_at, WakeReason.RELEASE)
+    # While it is paused no child is told to end, whose time-out means nothing else.
+    is_paused = state.status is ProcessStatus.PAUSED
     timers = [
         timer
-        for step in state.steps.values()
+        for name, step in state.steps.items()
         for effort in (step.action, step.undo, step.verify)
         if effort is not None and (timer := _timer(state, effort)) is not None
+        if not (is_paused and effort is step.action and graph.node_of(name).kind is StepKind.PROCESS)
     ]
     deadline = deadline_at(graph, state)
     if deadline is not None:

@@ -55,7 +55,8 @@ def _time_out(draft: Draft, direction: Direction, name: str, attempt: int) -> No
     kind = draft.graph.node_of(name).kind
     if kind is StepKind.PROCESS and direction is Direction.ACTION:
         # Never two at a time: the next attempt starts when this one is undone.
-        draft.record(ev.ChildCancelled(name, attempt, TIMEOUT))
+        if draft.state.status is not ProcessStatus.PAUSED:
+            draft.record(ev.ChildCancelled(name, attempt, TIMEOUT))
         return
     if can_ask(draft, direction, name):
         draft.record(ev.AttemptTimedOut(direction, name, attempt, EffortStatus.VERIFYING))
