@@ -23,7 +23,6 @@ def problems_in(definition: SagaDefinition) -> tuple[str, ...]:
     graph = compile_graph(definition)
     return (
         *_missing_compensations(definition, graph),
-        *_joins_around_the_pivot(definition, graph),
         *problems_with_references(definition, graph),
         *_deadline(graph),
     )
@@ -90,33 +89,38 @@ def _joins(definition: SagaDefinition) -> list[str]:
     return problems
 
 
-def _joins_around_the_pivot(definition: SagaDefinition, graph: StepGraph) -> list[str]:
-    """Refuse a step behind the pivot that may start before it, and of which nothing says how to undo it then."""
+def _missing_compensations(definition: SagaDefinition, graph: StepGraph) -> list[str]:
+    """Refuse what may have to be undone where nothing says how, or that there is nothing to undo."""
+    early = _before_the_pivot(graph)
     problems = []
     for step in definition.steps:
+        if step.service is None or step.compensation is not None or step.name not in early:
+            continue
         node = graph.by_name[step.name]
-        if graph.pivot is None or node.join_count is None or not node.behind_pivot:
-            continue
-        if step.service is None or step.compensation is not None:
-            continue
-        earlier = [name for name in dict.fromkeys(node.after) if not graph.by_name[name].forward_only]
-        if len(earlier) >= node.join_count:
+        if graph.pivot is None or not node.behind_pivot:
             problems.append(
-                f"step {node.name!r}: comes after the pivot {graph.pivot.name!r}, but its join may close before "
-                f"it, with {', '.join(earlier)}: name the action that undoes it, or say 'compensation: none'"
+                f"step {step.name!r}: has no compensation; name the action that undoes it, "
+                "or say 'compensation: none' if there is nothing to undo"
             )
+            continue
+        earlier = ", ".join(name for name in dict.fromkeys(node.after) if name in early)
+        how = "it follows" if node.join_count is None else "its join may close with"
+        problems.append(
+            f"step {step.name!r}: comes after the pivot {graph.pivot.name!r}, but may start before it, as "
+            f"{how} {earlier}: name the action that undoes it, or say 'compensation: none'"
+        )
     return problems
 
 
-def _missing_compensations(definition: SagaDefinition, graph: StepGraph) -> list[str]:
-    return [
-        f"step {step.name!r}: has no compensation; name the action that undoes it, "
-        "or say 'compensation: none' if there is nothing to undo"
-        for step in definition.steps
-        if step.service is not None
-        and step.compensation is None
-        and not graph.by_name[step.name].forward_only
-    ]
+def _before_the_pivot(graph: StepGraph) -> frozenset[str]:
+    """Name the steps that may start before the pivot: all that don't come after it, and some behind a join."""
+    early: set[str] = set()
+    for node in sorted(graph.nodes, key=lambda node: node.ancestors.bit_count()):
+        before = set(node.after)
+        asked = len(before) if node.join_count is None else node.join_count
+        if not node.forward_only or (node.behind_pivot and len(before & early) >= asked):
+            early.add(node.name)
+    return frozenset(early)
 
 
 def _deadline(graph: StepGraph) -> list[str]:
@@ -157,9 +161,11 @@ def problems_across(graphs: Mapping[str, StepGraph]) -> tuple[str, ...]:
     problems = [
         f"process type {graph.process_type!r}, step {node.name!r}: {problem}"
         for graph in graphs.values()
+        if graph.child_types
+        for early in (_before_the_pivot(graph),)
         for node in graph.nodes
         if node.child_type is not None
-        for problem in _problems_with_child(node.forward_only, node.child_type, graphs)
+        for problem in _problems_with_child(node.child_type, graphs, must_be_undoable=node.name in early)
     ]
     if problems:
         return tuple(problems)
@@ -170,11 +176,13 @@ def problems_across(graphs: Mapping[str, StepGraph]) -> tuple[str, ...]:
     return ()
 
 
-def _problems_with_child(forward_only: bool, child_type: str, graphs: Mapping[str, StepGraph]) -> list[str]:  # noqa: FBT001 - a fact about the step
+def _problems_with_child(
+    child_type: str, graphs: Mapping[str, StepGraph], *, must_be_undoable: bool
+) -> list[str]:
     child = graphs.get(child_type)
     if child is None:
         return [f"no definition of the process type {child_type!r} is known"]
-    if child.pivot is not None and not forward_only:
+    if child.pivot is not None and must_be_undoable:
         where = "it may stand only at or after a pivot of this one"
         return [f"the process type {child_type!r} has a pivot, behind which it can't be undone; {where}"]
     return []
@@ -183,10 +191,11 @@ def _problems_with_child(forward_only: bool, child_type: str, graphs: Mapping[st
 def warnings_in(definition: SagaDefinition) -> tuple[str, ...]:
     """Give what is allowed but probably not meant, and what can't be known before it runs."""
     graph = compile_graph(definition)
+    early = _before_the_pivot(graph)
     unused = [
         f"step {step.name!r}: its compensation is never used, because nothing turns back from the pivot on"
         for step in definition.steps
-        if step.undo is not None and graph.by_name[step.name].forward_only
+        if step.undo is not None and step.name not in early
     ]
     repeated = [
         f"step {step.name!r}: its {word} is its own action, which would be carried out once more"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saga.definition.graph import EffortPlan, RetrySchedule, StepGraph, compile_graph, nodes_in
@@ -101,6 +101,7 @@ def test_only_what_comes_after_the_pivot_is_behind_it() -> None:
     st.lists(st.lists(st.integers(min_value=0, max_value=11), max_size=4), min_size=1, max_size=12),
     st.randoms(use_true_random=False),
 )
+@settings(deadline=None)
 def test_the_closure_is_that_of_a_naive_walk(edges: list[list[int]], chance: object) -> None:
     """The masks hold all that comes before and after a step, in whatever order the steps are written."""
     after = {n: sorted({other for other in edges[n] if other < n}) for n in range(len(edges))}
