@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from saga.errors import IdempotencyConflict, NotReady, OutcomeUnknown, StoreUnavailable
 from saga.testing import InMemoryMessage
 from saga.usecases.start import StartRequest
+from tests.simulation.definitions import random_parameters
 from tests.support.virtual_time import ticks
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Client:
     def __init__(self, world: World, number: int, process_type: str) -> None:
         self._world = world
         self._rng: Random = world.plan.rng(f"client {number}")
-        self._parameters: JsonObject = {"number": number}
+        self._parameters: JsonObject = random_parameters(self._rng, number)
         self._process_type = process_type
         self._uuid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         self._by_id = self._rng.random() < 0.5

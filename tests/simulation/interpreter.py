@@ -1,224 +1,345 @@
-"""An independent, simple interpreter of sagas: fed the answers in the log's order, it says where a process is.
+"""An independent, simple interpreter of sagas: fed the messages in the log's order, it says where a process is.
 
 It reads the written definition and the plain documents of the log, and shares no code with the machine: no
-masks, no drafts, no frozen states, only the rules of the language in the most naive form.
+masks, no drafts, no frozen states, only the rules of the language in the most naive form. Of the events it
+believes only what nobody can compute: which timers went off, and what a person asked for.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.following import ENDED, OPEN, SETTLED, Effort, Following, reads
+from tests.simulation.written import ACTION, UNDO, VERIFY, base_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-_ENDED = ("completed", "compensated")
-_OPEN = ("running", "retrying")
-_ACTION, _UNDO = "step", "compensation"
-
-
-@dataclass(slots=True)
-class Effort:
-    """What is known of a step's action or of its undo."""
-
-    attempts_max: int
-    status: str = "pending"
-    sent: int = 0
-    unanswered: set[int] = field(default_factory=set)
-    found_nothing: bool = False
+_COMMAND = re.compile(r"[^.]+\.(?P<step>[a-z0-9_]+)(?:\.(?P<index>\d+))?\.(?P<way>[acv])(?P<attempt>\d+)")
+_WAYS = {"a": ACTION, "c": UNDO, "v": VERIFY}
+_HALTED = ("suspended", "paused")
+_RUNNING = ("started", "compensating")
 
 
-class Interpreter:
+class Interpreter(Following):
     """Follow one process."""
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
-        self.status = "started"
-        self.started: list[tuple[str, str, int]] = []
-        self.undos: dict[str, Effort] = {}
-        self.actions: dict[str, Effort] = {}
-        self._undo_attempts: dict[str, int] = {}
-        self._before: dict[str, set[str]] = {}
-        self._pivot: str | None = None
+        super().__init__(definition)
+        self.problems: list[str] = []
+        self.accepted_at = 0
         self._begun = False
-        self._going_back = False
-        self._planned = False
-        above: set[str] = set()
-        for step in definition["steps"]:
-            name = step["name"]
-            attempts = step.get("retry", definition["retry"])["attempts"]
-            self.actions[name] = Effort(attempts)
-            direct = set(step.get("after", above))
-            self._before[name] = direct.union(*(self._before[one] for one in direct))
-            if step.get("compensation", "none") != "none":
-                self._undo_attempts[name] = step["compensation"]["retry"]["attempts"]
-            if step.get("pivot"):
-                self._pivot = name
-            above = {name}
+        self._deadline_passed = False
+        self._stood_since: int | None = None
+        self._stood_still_ms = 0
+        self._requests: set[str] = set()
 
     def feed(self, document: Mapping[str, Any]) -> None:
-        """Take one transition: what was answered in it, then what must follow."""
-        self.started = []
-        cause = document["cause"]
-        said = json.loads(cause["body"]) if cause["kind"] == "reply" else {}
-        for event in document["events"]:
-            self._take(event, said)
-        self._begun = self._begun or any(event["type"] == "started" for event in document["events"])
+        """Take one transition: what came in, then what must follow."""
+        self.started, self.cancelled, self.problems = [], [], []
+        was_stopped = self.status in _HALTED
+        cause, events = document["cause"], document["events"]
+        for event in events:
+            if event["type"] == "accepted":
+                self.parameters, self.accepted_at = json.loads(event["parameters"]), document["at"]
+            elif event["type"] == "started":
+                self._begun = True
+            elif event["type"] == "paused" and cause["kind"] == "start":
+                self.status = "paused"
+        if cause["kind"] == "reply":
+            self._take_reply(cause["identity"], json.loads(cause["body"]))
+        elif cause["kind"] == "lock":
+            self._take_lock(json.loads(cause["body"]))
+        elif cause["kind"] == "wake":
+            for event in events:
+                self._take_timer(event, document["at"])
+        elif cause["kind"] == "control":
+            self._take_request(next(event for event in events if "request_id" in event))
         if self._begun:
-            self._follow()
+            self.follow()
+        self._tell_time(document["at"], was_stopped=was_stopped)
 
-    def _take(self, event: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-        if "step" not in event or "attempt" not in event:
-            return
-        way, _, word = event["type"].partition("_")
-        if word == "started":
-            self._retry(way, event["step"], event["attempt"])
-        if word == "timed_out":
-            effort = self._effort(way, event["step"])
-            effort.unanswered.add(event["attempt"])
-            self._spend(way, event["step"])
-        if event["type"] == "observed":
-            way = _ACTION if event["direction"] == "action" else _UNDO
-            word = event["reply"]
+    def _tell_time(self, at: int, *, was_stopped: bool) -> None:
+        """Count for how long the deadline does not run."""
+        is_stopped = self.status in _HALTED
+        if self._stood_since is not None and (not is_stopped or not was_stopped):
+            self._stood_still_ms += at - self._stood_since
+            self._stood_since = None
+        if is_stopped and self._stood_since is None:
+            self._stood_since = at
+
+    # Replies
+
+    def _take_reply(self, identity: str, said: Mapping[str, Any]) -> None:
+        command_id, _, word = identity.rpartition(":")
+        match = _COMMAND.fullmatch(command_id)
+        assert match is not None
+        name = match["step"] if match["index"] is None else f"{match['step']}[{match['index']}]"
+        way, attempt = _WAYS[match["way"]], int(match["attempt"])
         if word == "completed":
-            self._complete(way, event["step"], said.get("output"))
-        if word == "failed":
-            self._fail(way, event["step"], event["attempt"], said.get("error") or {})
+            self._complete_one(way, name, said.get("output"))
+        elif word == "failed":
+            self._fail(way, name, attempt, said.get("error") or {})
 
-    def _effort(self, way: str, step: str) -> Effort:
-        return self.actions[step] if way == _ACTION else self.undos[step]
-
-    def _retry(self, way: str, step: str, attempt: int) -> None:
-        effort = self._effort(way, step) if way == _ACTION or step in self.undos else None
-        if effort is not None and effort.status == "retrying" and attempt == effort.sent + 1:
-            self._send(way, step)
-
-    def _complete(self, way: str, step: str, output: Any) -> None:
-        effort = self._effort(way, step)
-        if effort.status == "done":
-            return
-        if way == _UNDO:
+    def _complete_one(self, way: str, name: str, output: Any) -> None:
+        effort = self.efforts(way)[name]
+        if self.status == "failed":
+            return  # given up as it stands
+        if way == ACTION:
+            self._complete_action(name, effort, output)
+        elif way == UNDO:
+            if effort.status not in SETTLED:
+                effort.status = "done"
+                effort.found_nothing = isinstance(output, dict) and output.get("nothing_to_undo") is True
+        elif effort.status in OPEN and self.actions[name].status == "verifying":
             effort.status = "done"
-            effort.found_nothing = isinstance(output, dict) and output.get("nothing_to_undo") is True
+            self._done(name, output)
+
+    def _complete_action(self, name: str, action: Effort, output: Any) -> None:
+        needs_undo = self._needs_undo(name)
+        if action.status == "done":
             return
-        was_open = effort.status in _OPEN
-        needs_undo = self._planned and self._needs_undo(step)
-        if not was_open and self.status in _ENDED:
+        if action.status == "skipped" and not (self.going_back and needs_undo):
+            action.happened = True
+            return
+        if self.status in ENDED and action.status not in OPEN:
             if self.status != "compensated" or not needs_undo:
                 return
             self.status = "compensating"
-        effort.status = "done"
+        self._done(name, output)
         if needs_undo:
-            self._plan(step)
-            for earlier, undo in self.undos.items():
-                if earlier in self._before[step] and undo.status == "retrying":
-                    undo.status = "pending"  # it waits for the one that came late
+            self._plan_late(name)
 
-    def _needs_undo(self, step: str) -> bool:
-        if step not in self._undo_attempts:
+    def _plan_late(self, name: str) -> None:
+        self.plan(name)
+        for other, undo in self.undos.items():
+            if undo.status == "retrying" and base_of(other) in self.written.before[base_of(name)]:
+                undo.status = "pending"  # it waits for the one that came late
+
+    def _done(self, name: str, output: Any) -> None:
+        self.actions[name].output = output
+        self.settle(name, "done")
+
+    def _needs_undo(self, name: str) -> bool:
+        if not self.planned or not self.written.has_undo(name):
             return False
-        undo = self.undos.get(step)
+        undo = self.undos.get(name)
         return undo is None or (undo.status == "done" and undo.found_nothing)
 
-    def _plan(self, step: str) -> None:
-        self.undos.setdefault(step, Effort(self._undo_attempts[step])).status = "pending"
-
-    def _fail(self, way: str, step: str, attempt: int, error: Mapping[str, Any]) -> None:
-        effort = self._effort(way, step)
+    def _fail(self, way: str, name: str, attempt: int, error: Mapping[str, Any]) -> None:
+        effort = self.efforts(way)[name]
         is_unknown = error.get("effect_unknown") is True
-        if effort.status == "running" and attempt == effort.sent:
+        code, may_retry = error.get("code", "failed"), error.get("retryable") is not False
+        is_over = self.status in ENDED or attempt != effort.sent
+        if is_over or effort.status not in ("running", "verifying"):
+            if effort.status in OPEN and not is_unknown:
+                effort.unanswered.discard(attempt)
+        elif way == VERIFY:
+            if code == "not_found":
+                effort.status = "done"
+                self._conclude(name, had_no_effect=self.written.fences(name))
+            else:
+                self._spend_question(name, may_retry=may_retry)
+        elif way == ACTION:
+            was_running = effort.status == "running"
+            effort.unanswered.discard(attempt)
             if is_unknown:
                 effort.unanswered.add(attempt)
-            self._spend(way, step, may_retry=error.get("retryable") is not False)
-        elif effort.status in _OPEN and not is_unknown:
-            effort.unanswered.discard(attempt)
-
-    def _spend(self, way: str, step: str, *, may_retry: bool = True) -> None:
-        effort = self._effort(way, step)
-        may_start = way == _UNDO or not self._going_back
-        if may_retry and may_start and effort.sent < effort.attempts_max:
-            may_go_on = way == _ACTION or self._may_undo(step)
-            effort.status = "retrying" if may_go_on else "pending"
-        elif way == _UNDO:
-            effort.status = "failed"
+            effort.code = code if may_retry else None
+            if not (is_unknown and was_running and self._is_asked(name)):
+                self._spend(way, name, code, may_retry=may_retry)
         else:
-            effort.status = "unknown" if effort.unanswered else "failed"
+            self._spend(way, name, code, may_retry=may_retry)
 
-    def _send(self, way: str, step: str) -> None:
-        effort = self._effort(way, step)
-        effort.sent += 1
-        effort.status = "running"
-        self.started.append((way, step, effort.sent))
-
-    def _follow(self) -> None:
-        if self.status in _ENDED:
-            return
-        if self.status == "suspended" and not self._is_stuck():
-            self.status = "compensating" if self._going_back else "started"
-        if not self._going_back and any(self._turns_back(step) for step in self.actions):
-            self._turn_back()
-        if self._going_back:
-            self._go_back()
-        else:
-            self._go_forward()
-
-    def _turns_back(self, step: str) -> bool:
-        status = self.actions[step].status
-        if self._is_behind_pivot(step):
+    def _is_asked(self, name: str) -> bool:
+        """Leave open what became of an attempt, where there is somebody to ask."""
+        if "verify" not in self.written.steps[base_of(name)]:
             return False
-        return status == "failed" or (status == "unknown" and step != self._pivot)
+        self.actions[name].status = "verifying"  # the question itself follows, unless it is paused
+        return True
 
-    def _turn_back(self) -> None:
-        self._going_back = True
-        self.status = "compensating"
-        for action in self.actions.values():
-            if action.status == "retrying":
-                action.status = "unknown" if action.unanswered else "failed"
+    def _spend_question(self, name: str, *, may_retry: bool = True) -> None:
+        self._spend(VERIFY, name, "timeout", may_retry=may_retry)
+        if self.questions[name].status == "failed":
+            self._conclude(name, had_no_effect=False)
 
-    def _go_forward(self) -> None:
-        for step, action in self.actions.items():
-            if action.status == "pending" and all(
-                self.actions[one].status == "done" for one in self._awaited(step)
-            ):
-                self._send(_ACTION, step)
-        if all(action.status == "done" for action in self.actions.values()):
-            self.status = "completed"
-        elif self._is_stuck():
-            self.status = "suspended"
+    def _conclude(self, name: str, *, had_no_effect: bool) -> None:
+        action = self.actions[name]
+        if had_no_effect:
+            action.unanswered.discard(action.sent)
+        self._spend(ACTION, name, action.code or "", may_retry=action.code is not None)
 
-    def _awaited(self, step: str) -> Iterator[str]:
-        for one in self.actions:
-            is_later = step in self._before[one] or one == step
-            if one in self._before[step] or (step == self._pivot and not is_later):
-                yield one
+    def _spend(self, way: str, name: str, code: str, *, may_retry: bool = True) -> None:
+        effort = self.efforts(way)[name]
+        status = "failed"
+        if way == ACTION:
+            status = "unknown" if effort.unanswered else "failed"
+            is_pivot_over = self.noted and name == self.written.pivot
+            may_retry = may_retry and not self.going_back
+            may_retry = may_retry and (bool(effort.unanswered) or not is_pivot_over)
+            may_retry = may_retry and self.written.is_worth_another(name, code)
+        if may_retry and effort.sent - effort.free < effort.attempts_max:
+            status = "pending" if way == UNDO and not self.may_undo(name) else "retrying"
+        if way == ACTION:
+            self.settle(name, status)
+        else:
+            effort.status = status
 
-    def _go_back(self) -> None:
-        if any(action.status in _OPEN for action in self.actions.values()):
+    # Locks
+
+    def _take_lock(self, said: Mapping[str, Any]) -> None:
+        if "status" in said:
+            if said["status"] == "completed":
+                self.status, self.result = "completed", reads(said["result"])
+            else:
+                self.turn_back()
+        elif said["answer"] == "held":
+            assert self.locks is not None
+            self.locks[said["key"]] = True
+        elif said["answer"] == "joined":
+            self.joined_to = said["holder"]
+        elif said["answer"] in ("refused", "deadlock"):
+            self.turn_back()
+
+    # Timers
+
+    def _take_timer(self, event: Mapping[str, Any], at: int) -> None:
+        if event["type"] == "deadline_passed":
+            self._pass_deadline(event["consequence"], at)
+        if "attempt" not in event:
             return
-        if not self._planned:
-            self._planned = True
-            for step in self._undo_attempts:
-                if self.actions[step].status in ("done", "unknown"):
-                    self._plan(step)
-        for step, undo in self.undos.items():
-            if undo.status == "pending" and self._may_undo(step):
-                self._send(_UNDO, step)
-        if all(undo.status == "done" for undo in self.undos.values()):
-            self.status = "compensated"
-        elif self._is_stuck():
-            self.status = "suspended"
+        name, attempt = event["step"], event["attempt"]
+        way, _, word = event["type"].partition("_")
+        if event["type"] == "child_cancelled":
+            if event["reason"] == "timeout":
+                self.actions[name].is_cancelled = True
+                self.cancelled.append((name, attempt))
+        elif word == "started":
+            effort = self.efforts(way).get(name)
+            if effort is not None and effort.status == "retrying" and attempt == effort.sent + 1:
+                self.send(way, name)
+        elif word == "timed_out":
+            self._time_out(way, name, attempt)
 
-    def _may_undo(self, step: str) -> bool:
-        return all(undo.status == "done" for later, undo in self.undos.items() if step in self._before[later])
+    def _time_out(self, way: str, name: str, attempt: int) -> None:
+        effort = self.efforts(way)[name]
+        if effort.status != "running" or attempt != effort.sent:
+            self.problems.append(
+                f"the {way} of {name} is {effort.status}, and its attempt {attempt} timed out"
+            )
+        if way == VERIFY:
+            self._spend_question(name)
+            return
+        if way == ACTION and self.written.kind(name) != "signal":
+            effort.unanswered.add(attempt)
+            effort.code = "timeout"
+            if self._is_asked(name):
+                return
+        self._spend(way, name, "timeout")
 
-    def _is_stuck(self) -> bool:
-        if any(undo.status == "failed" for undo in self.undos.values()):
-            return True
-        return not self._going_back and any(
-            (action.status == "unknown" and step == self._pivot)
-            or (action.status in ("failed", "unknown") and self._is_behind_pivot(step))
-            for step, action in self.actions.items()
-        )
+    def _pass_deadline(self, consequence: str, at: int) -> None:
+        deadline_s = self.written.document.get("deadline")
+        is_running = self.status == "started" and not self.going_back and not self._deadline_passed
+        if deadline_s is None or not is_running:
+            self.problems.append(f"a deadline passed while it is {self.status}")
+        elif at < self.accepted_at + round(deadline_s * 1000) + self._stood_still_ms:
+            self.problems.append("the deadline passed before its time")
+        self._deadline_passed = True
+        expected = "turns_back"
+        if self.is_pivot_in_flight():
+            expected, self.noted = "noted", True
+        elif self.is_pivot_sent():
+            expected = "attention"
+        else:
+            self.turn_back(is_deadline=True)
+        if consequence != expected:
+            self.problems.append(f"the deadline's consequence is {consequence}, not {expected}")
 
-    def _is_behind_pivot(self, step: str) -> bool:
-        return self._pivot is not None and self._pivot in self._before[step]
+    # Requests
+
+    def _take_request(self, event: Mapping[str, Any]) -> None:
+        if event["request_id"] in self._requests:
+            self.problems.append(f"the request {event['request_id']} was taken twice")
+        self._requests.add(event["request_id"])
+        is_rejected = event["type"] == "operator_rejected"
+        action = event["action"] if is_rejected else event["type"].removeprefix("operator_")
+        is_parents = event.get("reply_to") is not None
+        goes_that_way = self.going_back or self.status in ("compensated", "failed")
+        is_allowed = self._is_allowed(action, event) or (is_parents and goes_that_way)
+        if is_allowed is is_rejected:
+            self.problems.append(f"{event['type']} {action}, while it is {self.status}")
+        if not is_rejected and not (is_parents and goes_that_way):
+            self._act(action, event)
+
+    def _act(self, action: str, event: Mapping[str, Any]) -> None:
+        step = event.get("step")
+        match action:
+            case "cancel" | "compensate":
+                if self.is_pivot_in_flight():
+                    self.noted = True
+                else:
+                    self.turn_back()
+            case "pause":
+                self.status = "paused"
+            case "resume":
+                self.status = "compensating" if self.going_back else "started"
+            case "fail":
+                self.status = "failed"
+            case "retry":
+                self._retry([found for found in self.stuck() if step in (None, found[1])])
+            case "skip":
+                way, name = next(found for found in self.stuck() if found[1] == step)
+                self.efforts(way)[name].status = "skipped"
+                if way == ACTION:
+                    self.actions[name].output = reads(event.get("output"))
+            case "resolve":
+                self._resolve(str(step), event)
+
+    def _retry(self, stuck: list[tuple[str, str]]) -> None:
+        for way, name in stuck:
+            if way == UNDO:
+                self.plan(name)
+        for way, name in stuck:
+            if way == ACTION:
+                self.actions[name].free = self.actions[name].sent
+                self.begin(ACTION, name)
+
+    def _resolve(self, name: str, event: Mapping[str, Any]) -> None:
+        if event["outcome"] == "completed":
+            needs_undo = self._needs_undo(name)
+            self._done(name, reads(event.get("output")))
+            if needs_undo:
+                self._plan_late(name)
+            return
+        action, undo = self.actions[name], self.undos.get(name)
+        action.unanswered.discard(action.sent)
+        self.settle(name, "failed")
+        if undo is not None and undo.status != "done":
+            undo.status = "skipped"
+
+    def _is_allowed(self, action: str, event: Mapping[str, Any]) -> bool:
+        step = event.get("step")
+        match action:
+            case "cancel":
+                return self._may_turn((*_RUNNING, *_HALTED))
+            case "compensate":
+                return self._may_turn((*_RUNNING, *_HALTED, "completed"))
+            case "pause":
+                return self.status in _RUNNING
+            case "resume":
+                return self.status == "paused"
+            case "fail":
+                return self.status in _HALTED
+            case "retry" | "skip":
+                return self.status == "suspended" and any(step in (None, name) for _, name in self.stuck())
+            case "resolve":
+                action_of = self.actions.get(str(step))
+                is_unknown = action_of is not None and action_of.status == "unknown"
+                return self.status in ("suspended", "compensating") and is_unknown
+        return False
+
+    def _may_turn(self, allowed: tuple[str, ...]) -> bool:
+        has_passed = self.is_pivot_sent() and not self.is_pivot_in_flight()
+        return self.status in allowed and not (self.going_back or self.noted or has_passed)

@@ -1,6 +1,7 @@
 """Participants that answer in every way there is, and a ledger of what really happened in their world.
 
-They keep the participant's side of the contract: one effect per idempotency key, no action after its undo.
+They keep the participant's side of the contract: one effect per idempotency key, no action after its undo, and,
+where the definition says so, no attempt of which they said that it isn't there.
 """
 
 from __future__ import annotations
@@ -34,19 +35,24 @@ class Participants:
 
     def __init__(self, seed: int, chance: Chance, rates: Mapping[str, float], judge: Judge) -> None:
         self.busy = 0
-        # By the action's key: how often it took effect, and how often that was undone.
+        # By the action's key: how often it took effect, what it gave, and how often that was undone.
         self.effects: defaultdict[str, int] = defaultdict(int)
+        self.outputs: dict[str, Any] = {}
         self.undone: defaultdict[str, int] = defaultdict(int)
+        self.at_work: defaultdict[str, int] = defaultdict(int)
         self.liars: set[str] = set()
+        self.told: set[str] = set()
+        # Processes of which a participant did anything but its work.
+        self.troubled: set[str] = set()
         self._seed = seed
         self._chance = chance
         self._rates = rates
         self._judge = judge
         self._is_calm = False
         self._fates: dict[str, str] = {}
-        self._outputs: dict[str, Any] = {}
         self._barred: set[str] = set()
-        self._keys: dict[tuple[str, str, str], str] = {}
+        self._fenced: set[str] = set()
+        self._keys: dict[tuple[str, str, Any, str], str] = {}
         self._consumers: list[Consumer] = []
 
     def serve(self, broker: SimulatedBroker) -> None:
@@ -60,16 +66,26 @@ class Participants:
         """Answer every new command promptly and well from now on."""
         self._is_calm = True
 
+    def undo_by_hand(self, key: str) -> None:
+        """Let a person undo something, because the participant could not."""
+        self._barred.add(key)
+        self.undone[key] += 1
+
     async def _take(self, delivery: Delivery) -> None:
         command = json.loads(delivery.body)
         await delivery.acknowledge()
-        place = command["process_id"], command["step"], command["kind"]
+        place = command["process_id"], command["step"], command.get("index"), command["kind"]
+        if command["kind"] == "compensation":
+            place = place[0], place[1], command["compensates"]["index"], place[3]
         if self._keys.setdefault(place, command["idempotency_key"]) != command["idempotency_key"]:
             self._judge.complain("I6", place[0], f"{place[1:]} has two idempotency keys")
         fate, rng = self._fate(command["command_id"])
+        if fate:
+            self.troubled.add(command["process_id"])
         if "progress" in fate:
             for share in (0.3, 0.7):
                 self._later(share, self._send, "progress", command, {"percent": share * 100})
+        self.at_work[command["idempotency_key"]] += 1
         self._later(self._duration_s(fate, rng), self._work, command, fate, rng)
 
     def _fate(self, command_id: str) -> tuple[str, Random]:
@@ -86,41 +102,68 @@ class Participants:
         return rng.uniform(0.5, 8) if "late" in fate else rng.uniform(0.001, 0.2) + 0.8 * ("progress" in fate)
 
     def _work(self, command: dict[str, Any], fate: str, rng: Random) -> None:
-        if command["kind"] == "action":
-            self._act(command, fate, rng)
-        else:
-            self._undo(command, fate, rng)
+        self.at_work[command["idempotency_key"]] -= 1
+        match command["kind"]:
+            case "action":
+                self._act(command, fate, rng)
+            case "compensation":
+                self._undo(command, fate, rng)
+            case _:
+                self._look(command, fate, rng)
 
     def _act(self, command: dict[str, Any], fate: str, rng: Random) -> None:
         key = command["idempotency_key"]
-        if key in self._barred:
+        if key in self.outputs and key not in self._barred:
+            self._complete(command, fate, rng, self.outputs[key])
+        elif key in self._barred:
             self._send("failed", command, _failed("undone_already", retryable=False))
-        elif key in self._outputs:
-            self._complete(command, fate, rng, self._outputs[key])
+        elif command["command_id"] in self._fenced:
+            self._send("failed", command, _failed("fenced"))
         elif "retryable" in fate or "refusal" in fate:
             self._send("failed", command, _failed("declined", retryable="refusal" not in fate))
         elif ("unknown" in fate or "never" in fate) and rng.random() < 0.5:
             self._leave_open(command, fate)
         else:
             self.effects[key] += 1
-            self._outputs[key] = {"made_by": command["command_id"]}
-            self._complete(command, fate, rng, self._outputs[key])
+            made = Random(key)
+            self.outputs[key] = {
+                "made_by": command["command_id"],
+                "size": made.randint(0, 9),
+                "list": [made.randint(0, 9) for _ in range(made.choice((0, 1, 2, 3)))],
+            }
+            self._complete(command, fate, rng, self.outputs[key])
 
     def _undo(self, command: dict[str, Any], fate: str, rng: Random) -> None:
         key, undone = command["idempotency_key"], command["compensates"]["idempotency_key"]
-        if key not in self._outputs:
+        if key not in self.outputs:
             if "retryable" in fate or "refusal" in fate:
                 self._send("failed", command, _failed("busy", retryable="refusal" not in fate))
                 return
             self._barred.add(undone)
-            self._outputs[key] = {} if self.effects[undone] else {"nothing_to_undo": True}
+            self.outputs[key] = {} if self.effects[undone] else {"nothing_to_undo": True}
             self.undone[undone] += 1
-        self._complete(command, fate, rng, self._outputs[key])
+        self._complete(command, fate, rng, self.outputs[key])
+
+    def _look(self, command: dict[str, Any], fate: str, rng: Random) -> None:
+        """Say whether an attempt took effect, and refuse it from then on where it did not."""
+        asked = command["verifies"]
+        key = asked["idempotency_key"]
+        if "retryable" in fate or "refusal" in fate:
+            self._send("failed", command, _failed("busy", retryable="refusal" not in fate))
+        elif key in self.outputs:
+            self._complete(command, fate, rng, self.outputs[key])
+        elif "unknown" in fate or "never" in fate:
+            self._leave_open(command, fate)
+        else:
+            if self._judge.cases[command["process_id"]].written.fences(command["step"]):
+                self._fenced.add(asked["command_id"])
+            self._send("failed", command, _failed("not_found"))
 
     def _complete(self, command: dict[str, Any], fate: str, rng: Random, output: Any) -> None:
         if "unknown" in fate or "never" in fate:
             self._leave_open(command, fate)
             return
+        self.told.add(command["command_id"])
         answers: list[tuple[str, dict[str, Any]]] = [("completed", {"output": output})]
         if "twice" in fate:
             answers.append(answers[0])

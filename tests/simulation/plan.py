@@ -39,6 +39,11 @@ PER_SECOND = (
     "outage",  # the broker is away for up to 8 s
     "queue_gone",  # a service's queue is deleted with its messages, and declared again later
     "clock_unsure",  # a coordinator can't tell the time for up to 3 s
+    "clock_skew",  # a coordinator's clock is off by up to two seconds; above one, it doesn't tell the time
+    "operator_cancel",
+    "operator_pause",  # and resumes it some seconds later
+    "operator_compensate",  # rather what is completed
+    "operator_mends",  # retries, skips, resolves or gives up what is suspended
 )
 # Per command that reaches a participant.
 PER_COMMAND = (
@@ -51,13 +56,15 @@ PER_COMMAND = (
     "contradict",  # completed and failed, in any order
     "progress",
 )
-# Per process.
-PER_START = ("repeated_start", "conflicting_start", "poison")
-NAMES = (*PER_CALL, *PER_SECOND, *PER_COMMAND, *PER_START)
+# Per signal that is awaited.
+PER_SIGNAL = ("signal_refused", "signal_never", "signal_late", "signal_twice")
+# Per process, and per request of an operator.
+PER_START = ("repeated_start", "conflicting_start", "poison", "repeated_request")
+NAMES = (*PER_CALL, *PER_SECOND, *PER_COMMAND, *PER_SIGNAL, *PER_START)
 
 _RATES = (0.02, 0.06, 0.15)
 _RATES_OF = {
-    **dict.fromkeys(PER_COMMAND, (0.1, 0.2, 0.4)),
+    **dict.fromkeys((*PER_COMMAND, *PER_SIGNAL), (0.1, 0.2, 0.4)),
     **dict.fromkeys(PER_SECOND, (0.03, 0.08, 0.2)),
     **dict.fromkeys(PER_START, (0.2, 0.5)),
     "crash_at_call": (0.003, 0.01, 0.03),

@@ -19,6 +19,7 @@ from saga.testing import (
     LoopClock,
 )
 from saga.testing.broker import queue_for
+from tests.simulation.judge import SKEW_MS
 from tests.simulation.network import at_once
 
 if TYPE_CHECKING:
@@ -273,22 +274,33 @@ class SimulatedBus(InMemoryBus):
 
 
 class SimulatedClock(LoopClock):
-    """The store's clock, of which a server may be unsure for a while."""
+    """The store's clock as a server knows it: off by a little, and for a while perhaps not at all."""
 
     def __init__(self) -> None:
         super().__init__(EPOCH_MS)
         self._began_at = 0.0  # one time for all servers, whenever they came
         self._unsure_until = 0.0
+        self._skew_ms = 0
+        self._last = 0
 
     def now(self) -> int:
-        """Tell the time, or that it isn't known."""
-        if asyncio.get_running_loop().time() < self._unsure_until:
+        """Tell the time, or that it isn't known; it never goes back."""
+        if asyncio.get_running_loop().time() < self._unsure_until or abs(self._skew_ms) > SKEW_MS:
             raise NotReady("simulated")
-        return super().now()
+        self._last = max(self._last, super().now() + self._skew_ms)
+        return self._last
+
+    async def sleep_until(self, at: int) -> None:
+        """Wait until this clock says so, or said so when the wait began."""
+        await super().sleep_until(at - self._skew_ms)
 
     def be_unsure(self, for_s: float) -> None:
         """Know no time for so long."""
         self._unsure_until = asyncio.get_running_loop().time() + for_s
+
+    def be_off(self, by_ms: int) -> None:
+        """Go wrong by so much."""
+        self._skew_ms = by_ms
 
 
 class SimulatedIds:

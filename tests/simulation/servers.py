@@ -19,8 +19,9 @@ from tests.simulation.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from saga.process.state import ProcessState
     from tests.simulation.world import World
 
 _PREFETCH = 50
@@ -46,7 +47,13 @@ class Incarnation:
             prefetch=_PREFETCH,
         )
         self.stopping = asyncio.Event()
+        standings = self.coordinator._worker._handler._parts.standings
+        self._known = standings._states._states
         self.task = asyncio.get_running_loop().create_task(self.coordinator.run(self.stopping, grace_s=2))
+
+    def remembered(self) -> Iterable[ProcessState]:
+        """Give the states that the coordinator keeps in memory."""
+        return [known.state for known in self._known.values()]
 
 
 class Api:

@@ -19,12 +19,14 @@ from saga.testing import (
     VirtualTimeLoop,
 )
 from tests.simulation.clients import Client, send_poison
-from tests.simulation.definitions import SERVICES, budget_s, random_saga
-from tests.simulation.judge import Judge
+from tests.simulation.definitions import SERVICES, budget_s, random_family
+from tests.simulation.judge import SKEW_MS, Judge
 from tests.simulation.network import Chance
 from tests.simulation.participants import Participants
+from tests.simulation.people import Operator, Person
 from tests.simulation.ports import EPOCH_MS, SimulatedBroker
 from tests.simulation.servers import Api, Incarnation
+from tests.simulation.truth import judge_effects
 from tests.support.virtual_time import ticks
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class World:
         self.catalog = Catalog(InMemoryDefinitionStore())
         rng = plan.rng("definitions")
         self.definitions = {
-            name: random_saga(rng, name) for name in [f"saga{number}" for number in range(plan.processes)]
+            one["process_type"]: one
+            for number in range(plan.processes)
+            for one in random_family(rng, f"saga{number}")
         }
         self.api = Api(self)
         self.poison: set[str] = set()
@@ -77,14 +81,18 @@ class World:
 
     async def run(self) -> Verdict:
         """Run with faults, then without, then deliver again; stop at the first broken promise."""
+        asyncio.get_running_loop().set_exception_handler(self._hear_of_error)
         await self.catalog.register(
             [SagaDefinition.model_validate(one) for one in self.definitions.values()], at=EPOCH_MS
         )
         graphs = {name: (await self._graph(name)) for name in self.definitions}
         self.judge = Judge(self.definitions, graphs, self._now)
+        self.judge.skew_ms = 2 * SKEW_MS if "clock_skew" in self.plan.rates else 0
         self.broker = SimulatedBroker(self.chance, self.judge)
         self.participants = Participants(self.plan.seed, self.chance, self.plan.rates, self.judge)
         self.participants.serve(self.broker)
+        self.person, self.operator = Person(self), Operator(self)
+        self.judge.listeners.append(self.person.heard)
         for number in range(self.plan.coordinators):
             self._launch(number)
         clients = [
@@ -106,6 +114,10 @@ class World:
             self.judge.complain("I14", process_id, "was answered by 202 and is in no log")
         if self._by_caller.setdefault(caller, process_id) != process_id:
             self.judge.complain("I14", process_id, "the same key gave another process")
+
+    def _hear_of_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Hear of an exception that nobody awaits: of the simulation's own, or of a task of a server's."""
+        self.judge.complain("the simulation", str(context.get("message")), repr(context.get("exception")))
 
     def note_defect(self, problem: str) -> None:
         """Hear that a server met what it did not expect."""
@@ -143,6 +155,7 @@ class World:
     def _bury(self, number: int) -> None:
         """Clear away what a dead coordinator leaves, and let another one come some time later."""
         life = self._incarnations.pop(number)
+        self.judge.remembered(life.remembered())
         life.task.cancel()
         life.bus.vanish()
         asyncio.get_running_loop().call_later(self.chance.seconds(0.1, 4), self._launch, number)
@@ -182,6 +195,9 @@ class World:
                 life.bus.lose_connection()
             if chance.strikes("clock_unsure", over_s=_TICK_S):
                 life.clock.be_unsure(chance.seconds(0.5, 3))
+            if chance.strikes("clock_skew", over_s=_TICK_S):
+                life.clock.be_off(chance.rng.randint(-2 * SKEW_MS, 2 * SKEW_MS))
+        self.operator.strike(over_s=_TICK_S)
         if not self.broker.is_away and chance.strikes("outage", over_s=_TICK_S):
             self._leave()
         if chance.strikes("queue_gone", over_s=_TICK_S):
@@ -212,7 +228,8 @@ class World:
         for life in self._incarnations.values():
             life.server.thaw()
             life.clock.be_unsure(0)
-        within_s = max(budget_s(one) for one in self.definitions.values()) + _QUIET_WITHIN_S
+            life.clock.be_off(0)
+        within_s = budget_s(self.definitions.values()) + _QUIET_WITHIN_S
         if not await self._becomes_quiet(clients, within_s):
             self.judge.complain("I13", "the run", f"is not quiet: {self.broker.waiting()}, {self._open()}")
         if not self.judge.problems:
@@ -240,6 +257,7 @@ class World:
     async def _becomes_quiet(self, clients: list[asyncio.Task[None]], within_s: float) -> bool:
         quiet_s = 0.0
         async for _ in ticks(_TICK_S, within_s=within_s):
+            self.operator.tidy_up()
             is_quiet = all(client.done() for client in clients) and self._is_quiet()
             quiet_s = quiet_s + _TICK_S if is_quiet else 0
             if self.judge.problems or quiet_s >= _QUIET_FOR_S:
@@ -248,7 +266,7 @@ class World:
 
     def _is_quiet(self) -> bool:
         return (
-            not self.participants.busy
+            not (self.participants.busy or self.person.busy or self.operator.busy)
             and not self.chance.late_effects
             and not self.broker.held
             and not any(self.broker.waiting().values())
@@ -267,24 +285,9 @@ class World:
         parked = {letter.message.message_id for letter in self.broker.dead_letters}
         for message_id in sorted(self.poison - parked):
             self.judge.complain("I15", message_id, "was neither processed nor parked")
-        for process_id, case in self.judge.cases.items():
-            if process_id not in self.participants.liars:
-                self._judge_effects(process_id, str(case.state and case.state.status))
-
-    def _judge_effects(self, process_id: str, status: str) -> None:
-        """Compare the end with what really happened in the participants' world."""
-        case = self.judge.cases[process_id]
-        for step in case.graph.after:
-            key = f"{process_id}.{step}.a"
-            if any(command_id.startswith(key) for command_id in self.judge.sent_after_all):
-                continue
-            effects, undone = self.participants.effects[key], self.participants.undone[key]
-            if effects > 1:
-                self.judge.complain("I6", key, f"took effect {effects} times")
-            if status == "completed" and (effects != 1 or undone):
-                self.judge.complain("I9", key, f"completed with {effects} effects, {undone} undone")
-            if status == "compensated" and step in case.graph.has_undo and effects and not undone:
-                self.judge.complain("I9", key, "compensated, and its effect is still there")
+        for life in self._incarnations.values():
+            self.judge.remembered(life.remembered())
+        judge_effects(self)
 
     def _trace(self) -> tuple[object, ...]:
         logs = tuple((process_id, case.version) for process_id, case in self.judge.cases.items())
@@ -292,8 +295,8 @@ class World:
 
     def _verdict(self) -> Verdict:
         judge = self.judge
-        told = [process_id for process_id in judge.cases if any(process_id in one for one in judge.problems)]
-        story = "\n".join(f"  {one}\n{judge.story(one)}" for one in told or judge.cases)
+        told = [one for one in judge.cases if any(one in problem for problem in judge.problems)]
+        story = "\n".join(f"  {one}\n{judge.cases[one].tell(one)}" for one in told or judge.cases)
         return Verdict(self.plan, judge.problems, story, self._trace())
 
 
