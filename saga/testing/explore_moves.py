@@ -64,7 +64,7 @@ class Moves:
     def _asked(self, state: ProcessState) -> Iterator[tuple[str, inputs.Input]]:
         for action in self._requests:
             request_id = f"request-{action}"
-            if not state.is_taken or request_id in state.requests:
+            if request_id in state.requests:
                 continue
             outcomes = ("completed", "failed") if action is OperatorAction.RESOLVE else (None,)
             for outcome in outcomes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _HEAD = "process_type: explored\ntimeout: 5\n"
 _RETRY = "retry: {attempts: 2, backoff: 1, jitter: 0}\n"
 
-PARAMETERS: JsonObject = {"list": [1, 2], "key": "k"}
+PARAMETERS: JsonObject = {"list": [1, 2], "key": "k", "other": "o"}
 _SMALL = {
     "sequence": """steps:
   - {name: a, service: s, action: do, compensation: undo}
@@ -83,6 +83,11 @@ steps:
   - {name: k, process: other, timeout: 30, input: {x: parameters.key}, retry: {attempts: 2}}
 """,
     "lock": """locks: [parameters.key]
+steps:
+  - {name: a, service: s, action: do, compensation: undo}
+""",
+    "lock and deadline": """deadline: 100
+locks: [parameters.key, parameters.other]
 steps:
   - {name: a, service: s, action: do, compensation: undo}
 """,

@@ -64,6 +64,21 @@ def test_what_a_person_asks_keeps_the_rules(name: str, requests: tuple[OperatorA
     assert found.is_complete, found.bounded_by
 
 
+@pytest.mark.parametrize("request_", [OperatorAction.RETRY, OperatorAction.RESOLVE])
+def test_what_a_person_asks_keeps_the_order_of_undoing(request_: OperatorAction) -> None:
+    """What joined the plan late goes first, also before an undo that a person orders again."""
+    found = explore(small("sequence"), requests=[request_], attempts_max=1, states_max=4_000)
+    assert found.violations == ()
+    assert found.is_complete, found.bounded_by
+
+
+def test_a_persons_word_that_is_not_undone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that a person says completed is undone again where its undo had found nothing."""
+    monkeypatch.setattr("saga.process.operating.plan_late_undo", lambda *_: None)
+    found = explore(small("sequence"), requests=[OperatorAction.RESOLVE], attempts_max=1)
+    assert "compensated means that everything that may have happened is undone" in _rules(found)
+
+
 def test_a_bound_is_said() -> None:
     """A search that is cut short is not complete, and says what bounded it."""
     found = explore(small("sequence"), states_max=10)
