@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from saga.process.codec import encode_transition
+from tests.simulation.following import reads
 from tests.simulation.interpreter import Interpreter
 from tests.simulation.order import Order
 from tests.simulation.written import ACTION, UNDO, VERIFY, Written
@@ -136,6 +137,7 @@ class Case:
             if seen != told:
                 yield "I18", f"is {seen}, the interpreter says {told}"
         yield from (("I18", problem) for problem in interpreter.problems)
+        yield from self._compare_outputs(events)
         for name, step in self.state.steps.items():
             efforts = step.action, step.undo, step.verify
             said = (interpreter.efforts(way).get(name) for way in (ACTION, UNDO, VERIFY))
@@ -144,6 +146,17 @@ class Case:
                 told_status = None if told_one is None else told_one.status
                 if status != told_status:
                     yield "I18", f"{way} {name} is {status}, the interpreter says {told_status}"
+
+    def _compare_outputs(self, events: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+        assert self.state is not None
+        for event in events:
+            if event["type"] in ("step_completed", "step_gathered"):
+                name = event["step"]
+                seen, told = self.state.step(name).action.output, self.interpreter.actions[name].output
+                if reads(seen) != told:
+                    yield "I18", f"the output of {name} is {seen}, the interpreter says {told}"
+            elif event["type"] == "completed" and reads(self.state.result) != self.interpreter.result:
+                yield "I18", f"the result is {self.state.result}, not {self.interpreter.result}"
 
     def tell(self, process_id: str) -> str:
         """Tell the log in few lines."""

@@ -53,13 +53,17 @@ class Judge:
         # Commands that came back and were answered as such, and that went out all the same: the coordinator
         # died in between, and the queue was there again for the next one. A window that is known.
         self.sent_after_all: set[str] = set()
-        self.lost_starts: set[str] = set()
         self._unroutable: set[str] = set()
         self._definitions = definitions
         self._graphs = graphs
         self._now = now
         self._parked: set[InMemoryMessage] = set()
         self._holders: dict[str, str] = {}
+
+    @property
+    def unroutable_processes(self) -> set[str]:
+        """Name the processes of which a command came back."""
+        return {command_id.partition(".")[0] for command_id in self._unroutable}
 
     def complain(self, invariant: str, about: str, problem: str) -> None:
         """Note a broken promise."""
@@ -150,8 +154,11 @@ class Judge:
             case _:
                 self._check_requested(body["process_id"], str(body["request_id"]))
 
-    def finish(self, projections: Mapping[str, Projection]) -> None:
-        """Look at everything once more when nothing happens any more."""
+    def finish(self, projections: Mapping[str, Projection], locks: Mapping[str, str]) -> None:
+        """Look at everything once more when nothing happens any more; `locks` are the holders by key."""
+        for key, holder in locks.items():
+            if self.cases[holder].status in ENDS:
+                self.complain("locks", holder, f"ended, and {key} is held by it")
         for process_id, case in self.cases.items():
             state = fold(case.log)
             projection = projections.get(process_id)

@@ -24,6 +24,7 @@ class Chance:
         # Effects whose caller has heard an error already, and that are still to come.
         self.late_effects = 0
         self._rates = rates
+        self._struck: set[str] = set()
         self.is_calm = False
 
     def strikes(self, name: str, *, over_s: float | None = None) -> bool:
@@ -31,7 +32,14 @@ class Chance:
         rate = self._rates.get(name)
         if rate is None or self.is_calm:
             return False
-        return self.rng.random() < (rate if over_s is None else rate * over_s)
+        does = self.rng.random() < (rate if over_s is None else rate * over_s)
+        if does:
+            self._struck.add(name)
+        return does
+
+    def has_struck(self, name: str) -> bool:
+        """Say whether a fault happened at all."""
+        return name in self._struck
 
     def seconds(self, least: float, most: float) -> float:
         """Draw a time."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from saga.coordinator import standings
+from saga.coordinator import publisher, standings
 from saga.coordinator.handler import Handler
+from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.outgoing import command_message
 from saga.coordinator.publisher import Publisher
 from saga.coordinator.standings import Standings
@@ -17,9 +18,10 @@ from saga.definition.graph import nodes_in
 from saga.errors import BusUnavailable
 from saga.messages.command import CommandRef
 from saga.ports.bus import PublishResult
-from saga.process import advance, decide, replying
+from saga.process import advance, attempts, decide, evolve, evolve_steps, replying, survey, timers, waking
 from saga.process import events as ev
 from saga.process.effects import effects
+from saga.process.status import Direction
 from saga.testing import InMemoryEventLog, InMemoryProjectionStore
 from tests.simulation.plan import Plan
 from tests.simulation.world import simulate
@@ -67,13 +69,15 @@ def no_unique_sequence(patch: Patch) -> None:
 def a_publish_that_timed_out_is_taken_as_sent(patch: Patch) -> None:
     """Nobody ever gets the command."""
 
-    async def publish(self: Publisher, message: Any) -> PublishResult:
+    async def once(action: Any, observer: Any) -> PublishResult:
+        del observer
         try:
-            return await self._bus.publish(message)
+            sent: PublishResult = await action()
         except BusUnavailable:
             return PublishResult.CONFIRMED
+        return sent
 
-    patch.setattr(Publisher, "_publish", publish)
+    patch.setattr(publisher, "patiently", once)
 
 
 def a_duplicate_is_acknowledged_without_its_commands(patch: Patch) -> None:
@@ -126,7 +130,13 @@ def a_returned_message_is_ignored(patch: Patch) -> None:
 
 def a_retry_has_a_new_idempotency_key(patch: Patch) -> None:
     """The participant can't tell that it did this before."""
-    patch.setattr(CommandRef, "idempotency_key", property(lambda ref: ref.command_id))
+    key = CommandRef.idempotency_key.fget  # type: ignore[attr-defined]
+
+    def with_attempt(ref: CommandRef) -> str:
+        return f"{key(ref)}{ref.attempt}"
+
+    patch.setattr(CommandRef, "command_id", property(with_attempt))
+    patch.setattr(CommandRef, "idempotency_key", property(with_attempt))
 
 
 def a_second_outcome_is_accepted(patch: Patch) -> None:
@@ -155,6 +165,105 @@ def a_ruling_on_a_stale_state_is_believed(patch: Patch) -> None:
     patch.setattr(Standings, "remembered", sure)
 
 
+def an_unordered_fan_out(patch: Patch) -> None:
+    """The outputs of a list's items stand in the order in which they came."""
+    parts = evolve_steps._gathered
+
+    def gathered(state: Any, event: Any, at: int) -> Any:
+        items = [name for name in state.steps if name.startswith(f"{event.step}[")]
+        came = sorted(items, key=lambda name: state.step(name).action.settled_at or 0)
+        steps = dict(state.steps) | {
+            name: state.steps[other] for name, other in zip(items, came, strict=True)
+        }
+        changes: Any = parts(replace(state, steps=steps), event, at)
+        return {**changes, "steps": {**state.steps, event.step: changes["steps"][event.step]}}
+
+    patch.setattr(evolve_steps, "_gathered", gathered)
+
+
+def the_undo_of_an_item_is_forgotten(patch: Patch) -> None:
+    """The last item that took effect is not in the plan."""
+    to_undo = survey.to_undo
+
+    def forgetful(graph: Any, state: Any) -> Any:
+        names = to_undo(graph, state)
+        items = [name for name in names if "[" in name]
+        return tuple(name for name in names if name not in items[-1:])
+
+    patch.setattr(advance, "to_undo", forgetful)
+
+
+def a_lock_is_never_released(patch: Patch) -> None:
+    """Who waits for it finds out by its timer, and nobody else."""
+
+    async def keep(self: LockKeeper, state: Any) -> None:
+        del self, state
+
+    patch.setattr(LockKeeper, "_release_all", keep)
+
+
+def a_child_is_doubled_at_its_time_out(patch: Patch) -> None:
+    """Its step is tried again, as any step is, while the first child goes on."""
+
+    def hasty(draft: Any, name: str, number: int) -> None:
+        becomes = attempts.after_failure(
+            draft, Direction.ACTION, name, code="timeout", attempt=number, effect_unknown=True
+        )
+        draft.record(ev.AttemptTimedOut(Direction.ACTION, name, number, becomes))
+        if becomes == "retrying":
+            attempts.schedule_retry(draft, Direction.ACTION, name)
+
+    time_out = waking._time_out
+
+    def timed_out(draft: Any, direction: Direction, name: str, attempt: int) -> None:
+        if draft.graph.node_of(name).kind == "process" and direction is Direction.ACTION:
+            hasty(draft, name, attempt)
+        else:
+            time_out(draft, direction, name, attempt)
+
+    patch.setattr(waking, "_time_out", timed_out)
+
+
+def not_found_is_believed_without_a_fence(patch: Patch) -> None:
+    """The command is still on its way, and takes effect later."""
+    fail_question = replying._fail_question
+
+    def gullible(draft: Any, reply: Any) -> None:
+        nodes = tuple(replace(node, fences=True) for node in draft.graph.nodes)
+        graph = draft.graph
+        draft.graph = replace(graph, nodes=nodes, by_name={node.name: node for node in nodes})
+        fail_question(draft, reply)
+        draft.graph = graph
+
+    patch.setattr(replying, "_fail_question", gullible)
+
+
+def a_pause_sends(patch: Patch) -> None:
+    """What follows from a reply follows at once."""
+    patch.setattr(advance, "_is_moving", lambda state: not state.status.is_ended)
+
+
+def a_deadline_runs_while_a_process_stands_still(patch: Patch) -> None:
+    """It turns back a process that waits for a person."""
+    deadline_at = timers.deadline_at
+
+    def restless(graph: Any, state: Any) -> int | None:
+        return deadline_at(graph, replace(state, stopped_at=None))
+
+    patch.setattr(timers, "deadline_at", restless)
+    patch.setattr(waking, "deadline_at", restless)
+
+
+def a_request_is_obeyed_twice(patch: Patch) -> None:
+    """Nobody remembers which requests were obeyed."""
+    requested = evolve._requested
+
+    def forgotten(state: Any, event: Any) -> Any:
+        return {**requested(state, event), "requests": frozenset()}
+
+    patch.setattr(evolve, "_requested", forgotten)
+
+
 MUTANTS = (
     acknowledge_before_the_append,
     publish_before_the_append,
@@ -168,6 +277,14 @@ MUTANTS = (
     a_retry_has_a_new_idempotency_key,
     a_second_outcome_is_accepted,
     a_ruling_on_a_stale_state_is_believed,
+    an_unordered_fan_out,
+    the_undo_of_an_item_is_forgotten,
+    a_lock_is_never_released,
+    a_child_is_doubled_at_its_time_out,
+    not_found_is_believed_without_a_fence,
+    a_pause_sends,
+    a_deadline_runs_while_a_process_stands_still,
+    a_request_is_obeyed_twice,
 )
 
 

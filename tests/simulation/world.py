@@ -20,6 +20,7 @@ from saga.testing import (
 )
 from tests.simulation.clients import Client, send_poison
 from tests.simulation.definitions import SERVICES, budget_s, random_family
+from tests.simulation.faultless import differences, untroubled
 from tests.simulation.judge import SKEW_MS, Judge
 from tests.simulation.network import Chance
 from tests.simulation.participants import Participants
@@ -278,7 +279,11 @@ class World:
         return [name for name, case in self.judge.cases.items() if self.judge.is_open(case)]
 
     def _judge_end(self) -> None:
-        self.judge.finish(self.projections._projections)
+        is_known = not self.chance.has_struck(
+            "lock_late"
+        )  # one that is taken after the end is swept when wanted
+        held = {key: lock.holder for key, lock in self.locks._locks.items() if is_known}
+        self.judge.finish(self.projections._projections, held)
         for client, task in enumerate(self._background):
             if task.done() and not task.cancelled() and task.exception() is not None:
                 self.judge.complain("the simulation", str(client), repr(task.exception()))
@@ -307,13 +312,23 @@ def _copy(message: InMemoryMessage) -> InMemoryMessage:
     )  # fmt: skip
 
 
+def _run(plan: Plan) -> tuple[Verdict, World]:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        world = World(plan)
+        return runner.run(world.run()), world
+
+
 def simulate(plan: Plan) -> Verdict:
     """Run a plan from the beginning to the verdict; the same plan gives the same run."""
     logging.getLogger("saga.coordinator").setLevel(logging.CRITICAL)
     chance = random.getstate()
     random.seed(plan.seed)  # the pauses between the coordinator's attempts are chance too
     try:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(World(plan).run())
+        verdict, world = _run(plan)
+        untouched = {} if verdict.problems else untroubled(world)
+        if untouched and plan.rates:
+            _, calm = _run(plan.narrowed(faults="none", processes=None, coordinators=None))
+            verdict.problems.extend(differences(untouched, calm))
+        return verdict
     finally:
         random.setstate(chance)
