@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
@@ -101,7 +101,7 @@ def start(  # noqa: PLR0913 - one per option
     """Start a process. With --wait or --watch exit code 4 says that it did not complete."""
     from api.cli import arguments, commands  # noqa: PLC0415
 
-    client, output = _client(service)
+    client, output = connected(service)
     return commands.start(
         client,
         output,
@@ -120,7 +120,7 @@ def show(process_id: str, /, *, service: Service = HERE) -> Exit:
     """Show one process: its steps, and what it waits for."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.show_one(*_client(service), process_id)
+    return commands.show_one(*connected(service), process_id)
 
 
 @app.command(name="list")
@@ -148,7 +148,7 @@ def list_(
         "started_before": started_before,
     }
     filters += [(name, value) for name, value in single.items() if value is not None]
-    return commands.list_many(*_client(service), filters=filters, limit=limit)
+    return commands.list_many(*connected(service), filters=filters, limit=limit)
 
 
 @app.command
@@ -156,7 +156,7 @@ def watch(process_id: str, /, *, timeout: Seconds = None, service: Service = HER
     """Watch a process until it ends or needs a person."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.follow_one(*_client(service), process_id, timeout_s=timeout)
+    return commands.follow_one(*connected(service), process_id, timeout_s=timeout)
 
 
 @app.command
@@ -170,125 +170,7 @@ def events(
     """Show the log of a process."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.events(*_client(service), process_id, after=after)
-
-
-Reason = Annotated[str, Parameter(help="Why; it stands in the log with who asked.")]
-Key = Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")]
-StepName = Annotated[str | None, Parameter(help="The step, or one of its items: name[3].")]
-OutputValue = Annotated[
-    str | None, Parameter(name=["--output-value"], help="The output that it gave: JSON, or else a string.")
-]
-
-
-@app.command
-def cancel(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
-    """Turn a process back: what was done is undone."""
-    return _act("cancel", process_id, service, reason=reason, key=key)
-
-
-@app.command
-def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
-    """Undo a process, also one that completed."""
-    return _act("compensate", process_id, service, reason=reason, key=key)
-
-
-@app.command
-def pause(
-    process_id: str | None = None,
-    /,
-    *,
-    reason: Reason,
-    process_type: Annotated[str | None, Parameter(name=["--type"], help="All of a type instead.")] = None,
-    key: Key = None,
-    service: Service = HERE,
-) -> Exit:
-    """Send nothing more for a process, or for all of a type, until it is resumed."""
-    return _act_on_one_or_type("pause", process_id, process_type, service, reason=reason, key=key)
-
-
-@app.command
-def resume(
-    process_id: str | None = None,
-    /,
-    *,
-    reason: Reason,
-    process_type: Annotated[str | None, Parameter(name=["--type"], help="All of a type instead.")] = None,
-    key: Key = None,
-    service: Service = HERE,
-) -> Exit:
-    """Go on with a process that is paused, or with all of a type."""
-    return _act_on_one_or_type("resume", process_id, process_type, service, reason=reason, key=key)
-
-
-@app.command
-def retry(
-    process_id: str, /, *, reason: Reason, step: StepName = None, key: Key = None, service: Service = HERE
-) -> Exit:
-    """Give what is stuck a whole new budget of attempts."""
-    return _act("retry", process_id, service, reason=reason, step=step, key=key)
-
-
-@app.command
-def skip(
-    process_id: str,
-    /,
-    *,
-    reason: Reason,
-    step: StepName = None,
-    output_value: OutputValue = None,
-    key: Key = None,
-    service: Service = HERE,
-) -> Exit:
-    """Go on without a step that is stuck: it was not done, and needs no undo."""
-    from api.cli import arguments  # noqa: PLC0415
-
-    result = arguments.output(output_value)
-    return _act("skip", process_id, service, reason=reason, step=step, result=result, key=key)
-
-
-@app.command
-def resolve(
-    process_id: str,
-    /,
-    *,
-    reason: Reason,
-    outcome: Annotated[Literal["completed", "failed"], Parameter(help="What became of it.")],
-    step: StepName = None,
-    output_value: OutputValue = None,
-    key: Key = None,
-    service: Service = HERE,
-) -> Exit:
-    """State what became of a step of which nobody knows."""
-    from api.cli import arguments  # noqa: PLC0415
-
-    result = arguments.output(output_value)
-    return _act(
-        "resolve", process_id, service, reason=reason, step=step, outcome=outcome, result=result, key=key
-    )
-
-
-@app.command
-def fail(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
-    """Give up a process that stands still, as it stands."""
-    return _act("fail", process_id, service, reason=reason, key=key)
-
-
-@app.command
-def signal(
-    command_id: str,
-    /,
-    *,
-    output_value: OutputValue = None,
-    refuse: Annotated[str | None, Parameter(help="Refuse it, with this code.")] = None,
-    service: Service = HERE,
-) -> Exit:
-    """Give a signal that a process waits for; `saga show` names its command."""
-    from api.cli import acting, arguments  # noqa: PLC0415
-
-    client, output = _client(service)
-    result = arguments.output(output_value)
-    return acting.signal(client, output, command_id=command_id, result=result, refusal=refuse)
+    return commands.events(*connected(service), process_id, after=after)
 
 
 app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
@@ -296,6 +178,8 @@ app.command("api.cli.definitions:app", name="definition", help="Check, draw and 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    from api.cli import operating  # noqa: F401, PLC0415 - its commands join those above
+
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
@@ -311,33 +195,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else Exit.WELL
 
 
-def _act(action: str, process_id: str, service: Service, **words: Any) -> Exit:  # noqa: ANN401 - the options
-    from api.cli import acting  # noqa: PLC0415
-
-    client, output = _client(service)
-    return acting.act(client, output, action=action, process_id=process_id, **words)
-
-
-def _act_on_one_or_type(
-    action: str,
-    process_id: str | None,
-    process_type: str | None,
-    service: Service,
-    *,
-    reason: str,
-    key: str | None,
-) -> Exit:
-    from api.cli import acting  # noqa: PLC0415
-
-    if (process_id is None) == (process_type is None):
-        raise CommandError(Exit.USAGE, "name a process, or a type with --type")
-    if process_id is not None:
-        return _act(action, process_id, service, reason=reason, key=key)
-    client, output = _client(service)
-    return acting.act_on_type(client, output, action=action, process_type=process_type or "", reason=reason)
-
-
-def _client(service: Service) -> "tuple[Client, Output]":
+def connected(service: Service) -> "tuple[Client, Output]":
+    """Give the way to the service, and the form of the output."""
     from api.cli.client import Client  # noqa: PLC0415
     from api.cli.output import Output  # noqa: PLC0415
 

@@ -20,6 +20,8 @@ _COLOURS = {
     "running": "cyan",
     "started": "cyan",
     "retrying": "magenta",
+    "waiting": "magenta",
+    "paused": "magenta",
 }
 _SETTLED = frozenset({"completed", "skipped"})
 _BAR_WIDTH = 20
@@ -68,11 +70,10 @@ def event_list(entries: Sequence[JsonObject]) -> Table:
 def process_view(process: JsonObject) -> RenderableType:
     """Show one process: where it stands, its steps, and what it waits for."""
     parts: list[RenderableType] = [_headline(process), _steps(process)]
-    waits = cast("list[JsonObject]", process["waiting_for"])
-    for wait in waits:
-        until = f" until {plain(wait['until'])}" if wait["until"] else ""
-        where = f" ({plain(wait['step'])})" if wait["step"] else ""
-        parts.append(Text(f"waits for {plain(wait['kind'])}{where}{until}: {plain(wait['reason'])}"))
+    parts += [_wait(wait) for wait in cast("list[JsonObject]", process["waiting_for"])]
+    allowed = cast("list[Json]", process["allowed_actions"])
+    if allowed and not process["ended_at"]:
+        parts.append(Text(f"may be asked to: {', '.join(map(plain, allowed))}"))
     if process["result"] is not None:
         parts.append(Text(f"result: {plain(process['result'])}"))
     return Group(*parts)
@@ -101,9 +102,30 @@ def _headline(process: JsonObject) -> Text:
     return line
 
 
+def _wait(wait: JsonObject) -> Text:
+    until = f" until {plain(wait['until'])}" if wait["until"] else ""
+    where = f" ({plain(wait['step'])})" if wait["step"] else ""
+    line = Text(f"waits for {plain(wait['kind'])}{where}{until}: {plain(wait['reason'])}")
+    if wait["kind"] == "signal":
+        line.append(f"\n  saga signal {plain(wait['command_id'])}")
+    return line
+
+
 def _steps(process: JsonObject) -> Table:
-    table = _table("step", "service", "status", "attempt", "took", "undo", "error")
-    for step in cast("list[JsonObject]", process["steps"]):
+    steps = cast("list[JsonObject]", process["steps"])
+    has_items = any(step["items"] for step in steps)
+    columns = (
+        "step",
+        "service",
+        "status",
+        *(("items",) if has_items else ()),
+        "attempt",
+        "took",
+        "undo",
+        "error",
+    )
+    table = _table(*columns)
+    for step in steps:
         undo = cast("JsonObject | None", step["compensation"])
         attempts = f"{step['attempt']}/{step['max_attempts']}" if step["attempt"] else ""
         took = _seconds(step["started_at"], step["ended_at"])
@@ -112,12 +134,21 @@ def _steps(process: JsonObject) -> Table:
             plain(step["name"]),
             plain(step["service"]),
             _status(step["status"]),
+            *((_items(step),) if has_items else ()),
             attempts,
             took,
             Text("") if undo is None else _status(undo["status"]),
             _shortened(_error(error)),
         )
     return table
+
+
+def _items(step: JsonObject) -> str:
+    items = cast("JsonObject | None", step["items"])
+    if items is None:
+        return ""
+    trouble = [f"{plain(items[word])} {word}" for word in ("failed", "unknown") if items[word]]
+    return ", ".join([f"{plain(items['completed'])}/{plain(items['total'])}", *trouble])
 
 
 def _step_word(step: JsonObject) -> str:

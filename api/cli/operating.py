@@ -1,0 +1,208 @@
+"""The commands that act on processes, and their options; each loads what it needs when it runs."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from api.cli.app import HERE, Pairs, Service, app, connected
+from api.cli.outcome import CommandError, Exit
+from saga.messages.json_text import Json, JsonObject
+
+Reason = Annotated[str, Parameter(help="Why; it stands in the log with who asked.")]
+Key = Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")]
+StepName = Annotated[str | None, Parameter(help="The step, or one of its items: name[3].")]
+TypeName = Annotated[str | None, Parameter(name=["--type"], help="All of a type instead.")]
+Outcome = Annotated[Literal["completed", "failed"], Parameter(help="What became of it.")]
+OutputValue = Annotated[
+    str | None,
+    Parameter(
+        name=["--output-value"],
+        allow_leading_hyphen=True,
+        help="The output that it gave: JSON, or else a string.",
+    ),
+]
+
+
+@app.command
+def cancel(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
+    """Turn a process back: what was done is undone."""
+    return _ask("cancel", process_id, service, reason=reason, key=key)
+
+
+@app.command
+def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
+    """Undo a process, also one that completed."""
+    return _ask("compensate", process_id, service, reason=reason, key=key)
+
+
+@app.command
+def pause(
+    process_id: str | None = None,
+    /,
+    *,
+    reason: Reason,
+    process_type: TypeName = None,
+    key: Key = None,
+    service: Service = HERE,
+) -> Exit:
+    """Send nothing more for a process, or for all of a type, until it is resumed."""
+    return _ask_one_or_type("pause", process_id, process_type, service, reason=reason, key=key)
+
+
+@app.command
+def resume(
+    process_id: str | None = None,
+    /,
+    *,
+    reason: Reason,
+    process_type: TypeName = None,
+    key: Key = None,
+    service: Service = HERE,
+) -> Exit:
+    """Go on with a process that is paused, or with all of a type."""
+    return _ask_one_or_type("resume", process_id, process_type, service, reason=reason, key=key)
+
+
+@app.command
+def retry(
+    process_id: str, /, *, reason: Reason, step: StepName = None, key: Key = None, service: Service = HERE
+) -> Exit:
+    """Give what is stuck a whole new budget of attempts."""
+    return _ask("retry", process_id, service, reason=reason, step=step, key=key)
+
+
+@app.command
+def skip(
+    process_id: str,
+    /,
+    *,
+    reason: Reason,
+    step: StepName = None,
+    output_value: OutputValue = None,
+    key: Key = None,
+    service: Service = HERE,
+) -> Exit:
+    """Go on without a step that is stuck: it was not done, and needs no undo."""
+    return _ask("skip", process_id, service, reason=reason, step=step, output_value=output_value, key=key)
+
+
+@app.command
+def resolve(
+    process_id: str,
+    /,
+    *,
+    reason: Reason,
+    outcome: Outcome,
+    step: StepName = None,
+    output_value: OutputValue = None,
+    key: Key = None,
+    service: Service = HERE,
+) -> Exit:
+    """State what became of a step of which nobody knows."""
+    words = {"step": step, "outcome": outcome, "output_value": output_value}
+    return _ask("resolve", process_id, service, reason=reason, key=key, **words)
+
+
+@app.command
+def fail(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
+    """Give up a process that stands still, as it stands."""
+    return _ask("fail", process_id, service, reason=reason, key=key)
+
+
+@app.command
+def bulk(  # noqa: PLR0913 - one per option
+    action: Literal["cancel", "pause", "resume", "retry", "skip", "resolve", "compensate", "fail"],
+    /,
+    *,
+    reason: Reason,
+    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
+    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
+    label: Pairs = (),
+    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
+    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
+    started_before: str | None = None,
+    step: StepName = None,
+    outcome: Annotated[
+        Literal["completed", "failed"] | None, Parameter(help="For resolve: what became of it.")
+    ] = None,
+    output_value: OutputValue = None,
+    key: Key = None,
+    yes: Annotated[bool, Parameter(negative="", help="Don't ask.")] = False,
+    service: Service = HERE,
+) -> Exit:
+    """Do one of the actions to all processes that match, once they are counted and somebody said yes."""
+    from api.cli import acting, arguments  # noqa: PLC0415
+
+    members: JsonObject = {
+        "status": list[Json](status),
+        "process_type": process_type,
+        "label": dict[str, Json](arguments.labels(label)),
+        "attention": attention or None,
+        "started_after": started_after,
+        "started_before": started_before,
+    }
+    chosen = {name: value for name, value in members.items() if value}
+    if not chosen:
+        raise CommandError(
+            Exit.USAGE, "say which processes are meant: --status, --type, --label or --attention"
+        )
+    request = acting.Request(reason, step, outcome, arguments.output(output_value), key)
+    client, output = connected(service)
+    return acting.act_on_all(client, output, action=action, chosen=chosen, request=request, is_sure=yes)
+
+
+@app.command
+def signal(
+    command_id: str,
+    /,
+    *,
+    output_value: OutputValue = None,
+    refuse: Annotated[str | None, Parameter(help="Refuse it, with this code.")] = None,
+    service: Service = HERE,
+) -> Exit:
+    """Give a signal that a process waits for; `saga show` names its command."""
+    from api.cli import acting, arguments  # noqa: PLC0415
+
+    if refuse is not None and output_value is not None:
+        raise CommandError(Exit.USAGE, "--refuse takes no --output-value")
+    client, output = connected(service)
+    result = arguments.output(output_value)
+    return acting.signal(client, output, command_id=command_id, result=result, refusal=refuse)
+
+
+def _ask(
+    action: str,
+    process_id: str,
+    service: Service,
+    *,
+    reason: str,
+    key: str | None,
+    step: str | None = None,
+    outcome: str | None = None,
+    output_value: str | None = None,
+) -> Exit:
+    from api.cli import acting, arguments  # noqa: PLC0415
+
+    request = acting.Request(reason, step, outcome, arguments.output(output_value), key)
+    client, output = connected(service)
+    return acting.act(client, output, action=action, process_id=process_id, request=request)
+
+
+def _ask_one_or_type(
+    action: str,
+    process_id: str | None,
+    process_type: str | None,
+    service: Service,
+    *,
+    reason: str,
+    key: str | None,
+) -> Exit:
+    from api.cli import acting  # noqa: PLC0415
+
+    if process_id is not None and process_type is None:
+        return _ask(action, process_id, service, reason=reason, key=key)
+    if process_id is not None or process_type is None:
+        raise CommandError(Exit.USAGE, "name a process, or a type with --type")
+    request = acting.Request(reason, key=key)
+    client, output = connected(service)
+    return acting.act_on_type(client, output, action=action, process_type=process_type, request=request)
