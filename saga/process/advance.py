@@ -229,7 +229,9 @@ def _turns_back(draft: Draft) -> bool:
             is_failed = step.action.status is EffortStatus.FAILED
             if not (is_failed or step.action.status is EffortStatus.UNKNOWN):
                 continue
-            if node.behind_pivot or (node.pivot and not is_failed):
+            # Through a join a step behind the pivot may come before it, and then it turns the process back.
+            is_past = node.behind_pivot and pivot_was_sent(draft)
+            if is_past or (node.pivot and not is_failed):
                 continue  # nothing turns back from here on: the process stops for a person
             turn_back(draft, state.noted or ("step_failed" if is_failed else "step_unknown"), name)
             return True

@@ -263,3 +263,16 @@ def test_three_hundred_items_with_large_inputs_are_released_in_slices() -> None:
         assert wake.reason is WakeReason.RELEASE
         story.next_timer_fires()
     assert len({one.command_id for one in story.sent}) == 300
+
+
+def test_a_step_that_comes_before_the_pivot_through_a_join_turns_back() -> None:
+    """It stands behind the pivot in the graph, but the pivot was not sent yet: there is a way back."""
+    steps = """
+      - {name: a, service: s, action: x, compensation: u, after: []}
+      - {name: b, service: s, action: x, compensation: u, after: []}
+      - {name: p, service: s, action: x, pivot: true, after: [b]}
+      - {name: z, service: s, action: x, compensation: u, after: [a, p], join: any}
+    """
+    story = Scenario.of(steps).starts().completes("a").fails_for_good("z").completes("b")
+    story.expect_commands("a.a1", "b.a1", "z.a1", "a.c1", "b.c1").undoes("a").undoes("b")
+    story.expect_status("compensated")
