@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SERVICES = ("first", "second", "third")
-KEYS = ("k0", "k1", "k2")
+KEYS = ("k0", "k1")
 _BROKEN = "sum(parameters.word)"  # it can be read, and never has a value
 _CHILD_INPUT = {name: f"parameters.{name}" for name in ("number", "key", "other", "list", "flag", "word")}
 
@@ -156,10 +156,10 @@ class _Drawing:
         self, definition: dict[str, Any], before: dict[str, set[str]], *, has_joins: bool
     ) -> None:
         rng = self._rng
-        if self._chance(0.3):
+        if self._chance(0.4):
             keys = ["parameters.key", "parameters.other"] if self._chance(0.4) else ["parameters.key"]
             definition |= {"locks": keys, "on_locked": rng.choice(["wait", "wait", "refuse", "join"])}
-        if self._chance(0.25):
+        if self._chance(0.4):
             definition["deadline"] = round(self._longest_s(definition, before) + rng.uniform(0, 1), 2)
         if self._chance(0.4) and not has_joins:
             definition["result"] = {name: f"results.{name} || 'nothing'" for name in before}

@@ -67,6 +67,7 @@ _RATES_OF = {
     **dict.fromkeys((*PER_COMMAND, *PER_SIGNAL), (0.1, 0.2, 0.4)),
     **dict.fromkeys(PER_SECOND, (0.03, 0.08, 0.2)),
     **dict.fromkeys(PER_START, (0.2, 0.5)),
+    "operator_mends": (0.3, 0.8),
     "crash_at_call": (0.003, 0.01, 0.03),
     "slow": (0.02, 0.1),
 }
