@@ -4,22 +4,24 @@ Every step is checked beside what the test says: the log folds to the same state
 each message delivered a second time changes nothing.
 """
 
+import json
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from saga.definition.graph import StepGraph, compile_graph
 from saga.definition.model import SagaDefinition
 from saga.definition.sources import parse_definition
 from saga.messages.command import Command
-from saga.messages.json_text import Json, JsonText, to_text
+from saga.messages.json_text import Json, JsonText, from_text, to_text
 from saga.process import inputs
 from saga.process.codec import decode_transition, encode_transition, event_name
 from saga.process.decide import decide
 from saga.process.effects import effects
-from saga.process.events import Accepted, Event
+from saga.process.events import Accepted, Event, OperatorRejected
 from saga.process.evolve import evolve, fold
 from saga.process.snapshot import from_snapshot, to_snapshot
 from saga.process.state import ProcessState
-from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
 
@@ -29,14 +31,20 @@ START = 1_000_000
 
 @dataclass
 class Scenario:
-    """One process on the pure machine, with a clock that only the test moves."""
+    """One process on the pure machine, with a clock that only the test moves.
+
+    A story of a thousand items checks its log only where it says so: folding it at each step takes long.
+    """
 
     graph: StepGraph
     now: int = START
+    process_id: str = PROCESS_ID
+    checks_log: bool = True
     log: list[Transition] = field(default_factory=list)
     sent: list[Command] = field(default_factory=list)
     _state: ProcessState | None = None
     _seen: int = 0
+    _asked: int = 0
 
     @classmethod
     def of(
@@ -56,13 +64,16 @@ class Scenario:
         cls, definition: SagaDefinition, parameters: Json = None, *, children: dict[str, str] | None = None
     ) -> "Scenario":
         """Accept a process of a saga."""
-        scenario = cls(compile_graph(definition))
         accepted = Accepted(
             definition.process_type, "hash", to_text(parameters or {}), {}, "request", "", None, None,
             children=children or {},
         )  # fmt: skip
-        scenario._record((accepted,), "accept")
-        return scenario
+        return cls(compile_graph(definition)).accepts(accepted)
+
+    def accepts(self, accepted: Accepted) -> "Scenario":
+        """Begin with the first event."""
+        self._record((accepted,), "accept")
+        return self
 
     @property
     def state(self) -> ProcessState:
@@ -120,6 +131,42 @@ class Scenario:
         attempt = self._latest(Direction.ACTION, step)
         return self.receives(inputs.ProgressReceived(Direction.ACTION, step, attempt, percent, None))
 
+    def verifies(self, step: str, output: Json = None, *, attempt: int | None = None) -> "Scenario":
+        """Answer a question: the attempt that it is about took effect."""
+        return self._succeeds(Direction.VERIFY, step, output, attempt)
+
+    def finds_nothing(self, step: str, *, attempt: int | None = None) -> "Scenario":
+        """Answer a question: the attempt that it is about had no effect, and never will."""
+        return self._fails(Direction.VERIFY, step, "not_found", attempt, {})
+
+    def cant_tell(self, step: str, *, attempt: int | None = None, **more: object) -> "Scenario":
+        """Answer a question by a failure, which is no answer."""
+        return self._fails(Direction.VERIFY, step, "busy", attempt, more)
+
+    def is_asked(self, action: str, step: str | None = None, **more: object) -> "Scenario":
+        """Let a person ask for an action; each request has an id of its own unless one is given."""
+        self._asked += 1
+        request_id = str(more.pop("request_id", f"request-{self._asked}"))
+        output = to_text(cast("Json", more.pop("output"))) if "output" in more else None
+        request = inputs.OperatorRequested(
+            OperatorAction(action), "because", "ada", request_id, step, output,
+            **more,  # type: ignore[arg-type]  # words of a test
+        )  # fmt: skip
+        return self.receives(request)
+
+    def gets_lock(self, key: str) -> "Scenario":
+        """Let the keeper of the locks give a key."""
+        return self.receives(inputs.LockAnswered(key, inputs.LockAnswer.HELD, self.process_id))
+
+    def is_told_of_lock(self, answer: str, key: str, holder: str = "other") -> "Scenario":
+        """Let the keeper say that somebody else has a key, and what that means."""
+        return self.receives(inputs.LockAnswered(key, inputs.LockAnswer(answer), holder))
+
+    def holder_ends(self, status: str, result: Json = None, *, holder: str = "other") -> "Scenario":
+        """Let the process end that this one joined."""
+        text = None if result is None else to_text(result)
+        return self.receives(inputs.HolderEnded(holder, status, text))
+
     def waits(self, milliseconds: int) -> "Scenario":
         """Let time pass without anything happening."""
         self.now += milliseconds
@@ -132,6 +179,17 @@ class Scenario:
         self.now = max(self.now, wake.at)
         return self.receives(inputs.WokenUp(self.state.version, wake.at))
 
+    def passes(self, milliseconds: int) -> "Scenario":
+        """Let time pass, and fire each timer when it is due."""
+        until = self.now + milliseconds
+        while (wake := next_wake(self.graph, self.state)) is not None and wake.at <= until:
+            version = self.state.version
+            self.next_timer_fires()
+            if self.state.version == version:
+                break  # it only looks after something; the news of it comes by itself
+        self.now = until
+        return self
+
     def receives(self, message: inputs.Input) -> "Scenario":
         """Deliver a message, then deliver it again, which must change nothing."""
         self._record(decide(self.graph, self.state, message, self.now).events, type(message).__name__)
@@ -140,10 +198,33 @@ class Scenario:
 
     def expect_commands(self, *expected: str) -> "Scenario":
         """Check the commands sent since the last look, in any order: `step.a1`, `step.c2`."""
-        fresh = [command.command_id.removeprefix(f"{PROCESS_ID}.") for command in self.sent[self._seen :]]
+        fresh = [
+            command.command_id.removeprefix(f"{self.process_id}.") for command in self.sent[self._seen :]
+        ]
         self._seen = len(self.sent)
         assert sorted(fresh) == sorted(expected)
         return self
+
+    def expect_rejected(self, why: str) -> "Scenario":
+        """Check that the latest request was rejected, for a reason that holds these words."""
+        rejected = self.log[-1].events[-1]
+        assert isinstance(rejected, OperatorRejected), rejected
+        assert why in rejected.why
+        return self
+
+    def body(self, command: str) -> dict[str, Any]:
+        """Give the body of a command that was sent, by its short name: `step.a1`."""
+        bodies = {sent.command_id.removeprefix(f"{self.process_id}."): sent.body for sent in self.sent}
+        return cast("dict[str, Any]", json.loads(bodies[command]))
+
+    def output(self, step: str) -> Json:
+        """Give the output of a step."""
+        text = self.state.step(step).action.output
+        return None if text is None else from_text(text)
+
+    def error(self, step: str) -> dict[str, Any]:
+        """Give the error of a step."""
+        return cast("dict[str, Any]", from_text(self.state.step(step).action.error or "{}"))
 
     def expect_status(self, expected: str) -> "Scenario":
         """Check the status of the process."""
@@ -175,16 +256,22 @@ class Scenario:
         first = 1 if self._state is None else self._state.version + 1
         at = self.now if self._state is None else max(self.now, self._state.updated_at)
         for event in events:
-            self._state = evolve(self._state, event, at=at, process_id=PROCESS_ID)
+            self._state = evolve(self._state, event, at=at, process_id=self.process_id)
         commands = effects(self.graph, self.state, events)
         transition = Transition(
-            PROCESS_ID, first, events, commands, Cause(cause, cause, "{}"), at, "test", str(first)
+            self.process_id, first, events, commands, Cause(cause, cause, "{}"), at, "test", str(first)
         )
-        assert decode_transition(encode_transition(transition)) == transition
         self.log.append(transition)
         self.sent.extend(commands)
+        if self.checks_log:
+            self.check_log()
+
+    def check_log(self) -> "Scenario":
+        """Check that what is stored reads back: the latest transition, the state by log and by snapshot."""
+        assert decode_transition(encode_transition(self.log[-1])) == self.log[-1]
         assert fold(self.log) == self.state
         assert from_snapshot(to_snapshot(self.state)) == self.state
+        return self
 
 
 def saga_text(steps: str, *, head: str = "") -> str:
