@@ -17,6 +17,9 @@ from saga.process.state import ProcessState, split_instance
 from saga.process.transition import Transition
 from saga.views.event import event_entry
 
+# What an order to a participant is called, beside those to processes.
+STEP_COMMAND = "step.command"
+
 _LIFE_WORDS = {
     ev.Started: "started",
     ev.TurnedBack: "compensating",
@@ -32,7 +35,7 @@ _LIFE_WORDS = {
 def command_message(state: ProcessState, command: Command, *, at: int) -> OutgoingMessage:
     """Wrap a stored command; its body is sent as it is stored.
 
-    Only an order to a participant can find no queue: all else goes to the coordinators' own.
+    Each comes back where no queue takes it: nothing else brings back what processes tell each other.
     """
     is_order = command.routing_key.startswith("step.") and not command.is_reply
     return OutgoingMessage(
@@ -41,10 +44,10 @@ def command_message(state: ProcessState, command: Command, *, at: int) -> Outgoi
         body=command.body.encode(),
         message_id=command.command_id,
         correlation_id=state.process_id,
-        kind="step.command" if is_order else command.routing_key,
+        kind=STEP_COMMAND if is_order else command.routing_key,
         timestamp=at,
         headers={"traceparent": traceparent(state, command.command_id)},
-        mandatory=is_order,
+        mandatory=True,
     )
 
 

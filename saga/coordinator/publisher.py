@@ -3,8 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from saga.coordinator.outgoing import command_message, life_messages, unroutable_message
+from saga.coordinator.outgoing import (
+    STEP_COMMAND,
+    command_message,
+    life_messages,
+    unroutable_message,
+)
 from saga.coordinator.patience import patiently
+from saga.errors import BusUnavailable
 from saga.messages.command import Command
 from saga.ports.bus import MessageBus, OutgoingMessage, PublishResult
 from saga.ports.observer import Observer
@@ -44,12 +50,17 @@ class Publisher:
 
     async def _command(self, state: ProcessState, command: Command, at: int, *, again: bool) -> None:
         message = command_message(state, command, at=at)
+        is_order = message.kind == STEP_COMMAND
         copies = 1 if again else 0
 
         async def publish() -> PublishResult:
             nonlocal copies
             copies += 1
-            return await self._bus.publish(message)
+            result = await self._bus.publish(message)
+            if result is PublishResult.RETURNED and not is_order:
+                # What goes to another process goes to our own queue, which is gone, and will be declared again.
+                raise BusUnavailable("the coordinators' queue is not there")
+            return result
 
         self._observer.reached("published")
         if await patiently(publish, self._observer) is PublishResult.RETURNED:
