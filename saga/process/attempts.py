@@ -96,7 +96,9 @@ def after_failure(
     """Say where an unsuccessful attempt leaves its effort; `code` None means: not worth another try."""
     effort = draft.state.effort(direction, name) or Effort()
     plan = draft.plan(direction, name)
-    others = (other for other in effort.attempts if other.number != attempt)
+    # Nothing was sent for a signal, so that none of those that nobody gave leaves anything open.
+    is_sent = draft.graph.node_of(name).kind is not StepKind.SIGNAL
+    others = (other for other in effort.attempts if other.number != attempt and is_sent)
     is_unknown = effect_unknown or any(other.outcome is AttemptOutcome.UNANSWERED for other in others)
     if code is not None and plan.retry.allows(code, attempts_used=effort.attempts_used):
         if direction is Direction.COMPENSATION and _is_overtaken(draft, name):
