@@ -41,6 +41,7 @@ class Case:
     projected: int = 0
     is_ended: bool = False
     is_reopening: bool = False
+    has_ended: bool = False
     causes: dict[str, Transition] = field(default_factory=dict)
     answered: set[tuple[str, str, int, str]] = field(default_factory=set)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -81,6 +82,7 @@ class Case:
             yield "I1", f"the log starts with {word}"
         if not self.is_ended:
             self.is_ended = word in ENDS
+            self.has_ended = self.has_ended or self.is_ended
         elif word == "turned_back" and self.is_reopening:
             self.is_ended = self.is_reopening = False
         elif word in _REOPENS:

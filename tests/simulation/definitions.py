@@ -115,7 +115,7 @@ class _Drawing:
             step["retry"] = {"attempts": rng.randint(1, 3)}
             if self._chance(0.3):
                 step["retry"]["retry_on"] = ["timeout", "declined"]
-        if self._chance(0.25):
+        if self._chance(0.35):
             step["verify"] = {
                 "action": "look", "fences": self._chance(0.5), "timeout": self._seconds(0.4, 2),
                 "retry": {"attempts": rng.randint(1, 3)},

@@ -60,7 +60,8 @@ def _is_untroubled(world: World, process_id: str, case: Case) -> bool:
     troubled = world.participants.troubled | world.person.troubled | world.operator.troubled
     if process_id in troubled or process_id in world.judge.unroutable_processes:
         return False
-    return case.status in ("completed", "compensated") and not any(
+    # How far the others came where one step turns a process back is a matter of time.
+    return case.status == "completed" and not any(
         event["type"].endswith(_TRACES)
         or event["type"].startswith("operator_")
         or event.get("reason") in _CONTENDED

@@ -127,6 +127,12 @@ class Judge:
         elif rest == "wake" and message.app_id == APP_ID and self._is_early(json.loads(message.body)):
             self.complain("I11", message_id, "a timer fired before its time")
 
+    def came_back(self, message: InMemoryMessage) -> None:
+        """Hear that no queue took a message."""
+        if (message.message_id or "").endswith(".unroutable"):
+            # Both its service's queue and ours are gone: the time-out of the step finds that out.
+            self.sent.add((message.message_id or "").removesuffix(".unroutable"))
+
     def buried(self, message: InMemoryMessage, reason: str) -> None:
         """Look at a message that was parked."""
         self._parked.add(message)
@@ -224,7 +230,8 @@ class Judge:
             key = f"{document['p']}.{event['step'].replace('[', '.').removesuffix(']')}.a"
             for attempt in range(1, event["attempt"]):
                 earlier = self.cases.get(id_for_child(f"{key}{attempt}"))
-                if earlier is None or earlier.status not in ("compensated", "failed"):
+                # Ended once: a late completion may have reopened it since.
+                if earlier is None or not earlier.has_ended or earlier.status == "completed":
                     status = earlier and earlier.status
                     self.complain("children", document["p"], f"{key}{attempt} is {status}, and another began")
 
@@ -236,7 +243,7 @@ class Judge:
             self._check_told(process_id, case, f"start:{process_id}")
 
     def _check_woken(self, body: Mapping[str, Any]) -> None:
-        case = self.cases[body["process_id"]]
+        case = self._known(body["process_id"])
         is_due = (
             body["due_at"] <= self._now() and not self.skew_ms
         )  # else it may have been early for its taker
@@ -250,16 +257,24 @@ class Judge:
     def _check_answered(self, command_id: str, word: str) -> None:
         ref = parse_command_id(command_id)
         assert ref is not None
-        case = self.cases[ref.process_id]
+        case = self._known(ref.process_id)
         if (WAYS[ref.kind], ref.step, ref.attempt, word) not in case.answered:
             self.complain("I15", ref.process_id, f"{command_id}:{word} was acknowledged and is in no log")
         self._check_told(ref.process_id, case, f"{command_id}:{word}")
 
     def _check_requested(self, process_id: str, request_id: str) -> None:
-        case = self.cases[process_id]
+        case = self._known(process_id)
         if request_id not in case.requests:
             self.complain("I15", process_id, f"the request {request_id} was acknowledged and is in no log")
         self._check_told(process_id, case, f"control:{request_id}")
+
+    def _known(self, process_id: str) -> Case:
+        """Give a process of which a message was acknowledged, so that it must be in the log."""
+        case = self.cases.get(process_id)
+        if case is None:
+            self.complain("I15", process_id, "a message of it was acknowledged, and it is in no log")
+            return Case.of(next(iter(self._definitions.values())))
+        return case
 
     def _check_told(self, process_id: str, case: Case, identity: str) -> None:
         transition = case.causes.get(identity)

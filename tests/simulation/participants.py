@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.simulation.ports import SimulatedBroker
 
 _SIMULTANEOUS = 1_000
+_PROGRESS_EVERY_S = 0.3
+_ASKS_TO_WAIT = 0.2
 _EVENTS = "saga.events"
 
 
@@ -39,7 +41,6 @@ class Participants:
         self.effects: defaultdict[str, int] = defaultdict(int)
         self.outputs: dict[str, Any] = {}
         self.undone: defaultdict[str, int] = defaultdict(int)
-        self.at_work: defaultdict[str, int] = defaultdict(int)
         self.liars: set[str] = set()
         self.told: set[str] = set()
         # Processes of which a participant did anything but its work.
@@ -82,11 +83,11 @@ class Participants:
         fate, rng = self._fate(command["command_id"])
         if fate:
             self.troubled.add(command["process_id"])
+        duration_s = self._duration_s(fate, rng)
         if "progress" in fate:
-            for share in (0.3, 0.7):
-                self._later(share, self._send, "progress", command, {"percent": share * 100})
-        self.at_work[command["idempotency_key"]] += 1
-        self._later(self._duration_s(fate, rng), self._work, command, fate, rng)
+            for number in range(int(duration_s / _PROGRESS_EVERY_S)):
+                self._later(number * _PROGRESS_EVERY_S, self._send, "progress", command, {"percent": number})
+        self._later(duration_s, self._work, command, fate, rng)
 
     def _fate(self, command_id: str) -> tuple[str, Random]:
         """Draw how a command goes; the same at every delivery of the same command."""
@@ -102,7 +103,6 @@ class Participants:
         return rng.uniform(0.5, 8) if "late" in fate else rng.uniform(0.001, 0.2) + 0.8 * ("progress" in fate)
 
     def _work(self, command: dict[str, Any], fate: str, rng: Random) -> None:
-        self.at_work[command["idempotency_key"]] -= 1
         match command["kind"]:
             case "action":
                 self._act(command, fate, rng)
@@ -120,7 +120,8 @@ class Participants:
         elif command["command_id"] in self._fenced:
             self._send("failed", command, _failed("fenced"))
         elif "retryable" in fate or "refusal" in fate:
-            self._send("failed", command, _failed("declined", retryable="refusal" not in fate))
+            later = {"retry_after": rng.uniform(0.5, 4)} if rng.random() < _ASKS_TO_WAIT else {}
+            self._send("failed", command, _failed("declined", retryable="refusal" not in fate, **later))
         elif ("unknown" in fate or "never" in fate) and rng.random() < 0.5:
             self._leave_open(command, fate)
         else:
@@ -200,5 +201,5 @@ class Participants:
         act(*about)
 
 
-def _failed(code: str, **more: bool) -> dict[str, Any]:
+def _failed(code: str, **more: float) -> dict[str, Any]:
     return {"error": {"code": code, "message": "simulated", **more}}

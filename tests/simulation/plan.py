@@ -38,6 +38,7 @@ PER_SECOND = (
     "disconnect",  # a coordinator loses its connection to the broker
     "outage",  # the broker is away for up to 8 s
     "queue_gone",  # a service's queue is deleted with its messages, and declared again later
+    "coordinators_queue_gone",  # their own queue is deleted with its messages; somebody publishes again later
     "clock_unsure",  # a coordinator can't tell the time for up to 3 s
     "clock_skew",  # a coordinator's clock is off by up to two seconds; above one, it doesn't tell the time
     "operator_cancel",
@@ -67,6 +68,7 @@ _RATES_OF = {
     **dict.fromkeys((*PER_COMMAND, *PER_SIGNAL), (0.1, 0.2, 0.4)),
     **dict.fromkeys(PER_SECOND, (0.03, 0.08, 0.2)),
     **dict.fromkeys(PER_START, (0.2, 0.5)),
+    "coordinators_queue_gone": (0.03, 0.08),
     "operator_mends": (0.3, 0.8),
     "crash_at_call": (0.003, 0.01, 0.03),
     "slow": (0.02, 0.1),

@@ -175,6 +175,7 @@ class SimulatedBroker(InMemoryBroker):
         """Take a message; what is taken may be held back for a while."""
         queue = queue_for(message.exchange, message.routing_key)
         if queue is None or not self.has(queue):
+            self._judge.came_back(message)
             return False
         self._judge.arrived(message)
         copies = 2 if self._chance.strikes("duplicate") else 1

@@ -24,6 +24,7 @@ from saga.process.effects import effects
 from saga.process.status import Direction
 from saga.testing import InMemoryEventLog, InMemoryProjectionStore
 from tests.simulation.plan import Plan
+from tests.simulation.shrink import shrink
 from tests.simulation.world import simulate
 
 if TYPE_CHECKING:
@@ -89,10 +90,11 @@ def compensation_in_forward_order(patch: Patch) -> None:
     """The first step is undone first."""
 
     def undoable(graph: Any, state: Any, seen: Any) -> Any:
-        del state
-        return (
-            node.name for node in nodes_in(graph, seen.undo_pending) if not node.ancestors & seen.not_undone
-        )
+        for node in nodes_in(graph, seen.undo_pending):
+            for name, step in state.steps.items():
+                is_pending = step.undo is not None and step.undo.status == "pending"
+                if graph.node_of(name) is node and is_pending and not node.ancestors & seen.not_undone:
+                    yield name
 
     patch.setattr(advance, "undoable", undoable)
 
@@ -286,6 +288,21 @@ MUTANTS = (
     a_deadline_runs_while_a_process_stands_still,
     a_request_is_obeyed_twice,
 )
+
+
+def test_a_failure_is_made_smaller_and_says_how_to_run_it_again(monkeypatch: Patch) -> None:
+    """The printed command is a seed and what was left out of its plan: it stands for the same failure."""
+    timers_in_memory_only(monkeypatch)
+    failed = next(verdict for seed in range(SEEDS_MAX) if (verdict := simulate(Plan.of(seed))).problems)
+    smallest = shrink(failed)
+    assert len(smallest.plan.rates) < len(failed.plan.rates)
+    printed = str(smallest).splitlines()[-1]
+    words = dict(word.split("=") for word in printed.removeprefix("run it again: ").split()[:-2])
+    assert printed.endswith(" make simulate")
+    plan = Plan.of(int(words["SEED"])).narrowed(
+        faults=words.get("FAULTS"), processes=words.get("PROCESSES"), coordinators=words.get("COORDINATORS")
+    )
+    assert simulate(plan).problems == smallest.problems
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

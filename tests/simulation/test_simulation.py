@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from saga.process.codec import EVENT_NAMES
+from tests.simulation.cases import Case
 from tests.simulation.plan import Plan
 from tests.simulation.shrink import shrink
 from tests.simulation.world import simulate
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 SEEDS = 2_000
 SHARE = 100
+SEEDS_FOR_ALL_EVENTS = 1_000
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
@@ -19,6 +27,23 @@ def test_every_promise_holds_under_seeded_faults(first: int) -> None:
         verdict = simulate(Plan.of(seed))
         if verdict.problems:
             pytest.fail(f"seed {seed} failed:\n{shrink(verdict)}")
+
+
+def test_every_event_of_the_language_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within few seeds, or the runs above would prove less than they say."""
+    met: set[str] = set()
+    read = Case.read
+
+    def reading(self: Case, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        met.update(event["type"] for event in document["events"])
+        return read(self, document)
+
+    monkeypatch.setattr(Case, "read", reading)
+    seeds = iter(range(SEEDS_FOR_ALL_EVENTS))
+    while missing := set(EVENT_NAMES) - met:
+        seed = next(seeds, None)
+        assert seed is not None, f"{SEEDS_FOR_ALL_EVENTS} seeds met no {sorted(missing)}"
+        simulate(Plan.of(seed))
 
 
 def test_a_seed_stands_for_exactly_one_run() -> None:

@@ -54,6 +54,6 @@ def _judge_child(world: World, process_id: str, case: Case, name: str) -> None:
         elif not case.written.has_undo(name):
             allowed |= {"completed"}
         if child_id in world.operator.troubled:
-            allowed |= {"completed", "compensated"}  # somebody asked for that, of the child alone
+            allowed |= {"completed", "compensated", "failed"}  # somebody asked for that, of the child alone
         if case.status in ("completed", "compensated") and status not in allowed:
             world.judge.complain("I9", child_id, f"is {status}, and its parent {process_id} is {case.status}")
