@@ -179,8 +179,10 @@ class Judge:
         for other in _unsettled(case, case.behind[name], first.order):
             self._complain(f"{name}[{index}] was undone before {other}, which comes behind it")
         parent = case.parent
-        if parent is not None and case.completed() < first.order:
-            for other in _unsettled(parent, parent.behind[case.via[0]], first.order):
+        if parent is not None:
+            # One that is cancelled while it runs undoes itself at once: only what can't start before its end counts.
+            behind = {one for one in parent.behind[case.via[0]] if case.via[0] in parent.sure[one]}
+            for other in _unsettled(parent, behind, first.order):
                 self._complain(f"it was undone before {other} of its parent, which comes behind it")
 
     def _check_at_once(self, name: str) -> None:
