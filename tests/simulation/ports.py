@@ -123,16 +123,20 @@ class SimulatedProjections(InMemoryProjectionStore):
 class SimulatedLocks:
     """One server's way to the locks, which all share."""
 
-    def __init__(self, server: Server, shared: InMemoryLockStore) -> None:
+    def __init__(self, server: Server, shared: InMemoryLockStore, judge: Judge) -> None:
         self._server = server
         self._shared = shared
+        self._judge = judge
 
     async def take(self, key: str, *, root_id: str, process_id: str, queue: LockQueue, at: int) -> str:
         """Take, if the network lets it through."""
-        taking = self._shared.take
-        return await self._call(
-            lambda: at_once(taking(key, root_id=root_id, process_id=process_id, queue=queue, at=at))
-        )
+
+        def take() -> str:
+            self._judge.wanted(key, root_id)
+            taking = self._shared.take(key, root_id=root_id, process_id=process_id, queue=queue, at=at)
+            return at_once(taking)
+
+        return await self._call(take)
 
     async def withdraw(self, key: str, *, process_id: str) -> None:
         """Leave the queue."""

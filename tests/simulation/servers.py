@@ -38,7 +38,7 @@ class Incarnation:
             log=SimulatedLog(self.server, world.log, world.judge),
             projections=SimulatedProjections(self.server, world.projections, world.judge),
             catalog=world.catalog,
-            locks=SimulatedLocks(self.server, world.locks),
+            locks=SimulatedLocks(self.server, world.locks, world.judge),
             bus=self.bus,
             clock=self.clock,
             ids=SimulatedIds(self.server),

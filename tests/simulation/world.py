@@ -303,9 +303,7 @@ class World:
         return [name for name, case in self.judge.cases.items() if self.judge.is_open(case)]
 
     def _judge_end(self) -> None:
-        # What a slow server takes in vain after the end of its process is swept by whoever wants it.
-        is_exact = not any(map(self.chance.has_struck, ("lock_late", "slow", "freeze")))
-        held = {key: lock.holder for key, lock in self.locks._locks.items() if is_exact}
+        held = {key: lock.holder for key, lock in self.locks._locks.items()}
         self.judge.finish(self.projections._projections, held)
         for client, task in enumerate(self._background):
             if task.done() and not task.cancelled() and task.exception() is not None:
