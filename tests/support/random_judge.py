@@ -180,7 +180,7 @@ class Judge:
             self._complain(f"{name}[{index}] was undone before {other}, which comes behind it")
         parent = case.parent
         if parent is not None:
-            # One that is cancelled while it runs undoes itself at once: only what can't start before its end counts.
+            # Cancelled while it runs, it undoes itself at once: only what starts after its end for sure counts.
             behind = {one for one in parent.behind[case.via[0]] if case.via[0] in parent.sure[one]}
             for other in _unsettled(parent, behind, first.order):
                 self._complain(f"it was undone before {other} of its parent, which comes behind it")
