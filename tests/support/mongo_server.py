@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, OperationFailure
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure
 
 from tests.support.owned_process import OwnedServer, ServerError, free_port
 
@@ -73,8 +73,8 @@ class MongoServer(OwnedServer):
             if not self._initiated:
                 self._initiate()
             return bool(self.admin({"hello": 1})["isWritablePrimary"])
-        except ConnectionFailure:
-            return False
+        except (ConnectionFailure, ExecutionTimeout):
+            return False  # not there yet, or too busy to say so within its second: it is asked again
 
     def _initiate(self) -> None:
         member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
