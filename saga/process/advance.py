@@ -36,11 +36,12 @@ from saga.process.turning import turn_back
 
 def advance(draft: Draft) -> None:
     """Record all that follows now."""
-    while _is_moving(draft.state) and _follow(draft):
+    while is_moving(draft.state) and _follow(draft):
         pass
 
 
-def _is_moving(state: ProcessState) -> bool:
+def is_moving(state: ProcessState) -> bool:
+    """Say whether anything follows now: not at the end, in a pause, or where only a person's word helps."""
     is_halted = state.status is ProcessStatus.PAUSED or state.suspended_for in ENDS_BY_OPERATOR
     return not (state.status.is_ended or is_halted)
 
@@ -108,25 +109,45 @@ def _go_forward(draft: Draft) -> bool:
         if is_gathered(draft.state, node):
             draft.record(ev.Gathered(node.name))
             return True
+    if seen.done == seen.everything:
+        _complete(draft)
+        return False
+    if draft.state.version >= FORWARD_EVENTS_MAX:
+        return _stop_at_limit(draft)
+    for node in nodes_in(draft.graph, seen.expanded):
         if _release(draft, Direction.ACTION, startable_items(draft.state, node)) is Start.REFUSED:
             return True
     for node in startable(draft.graph, seen):
         if draft.is_full:
             break
-        if _begin(draft, node, seen):
+        if _settles_at_once(draft, node, seen):
             return True
-    if seen.done == seen.everything:
-        _complete(draft)
-    elif _has_trouble(seen):
+    if _has_trouble(seen):
         _suspend_if_stuck(draft)
     return False
 
 
-def _begin(draft: Draft, node: StepNode, seen: Survey) -> bool:
-    """Begin a step whose turn it is; True where that settles it at once, or refuses it."""
+def _stop_at_limit(draft: Draft) -> bool:
+    """Turn back where the log is near its limit, or stop where that can't be; True where it turned back."""
+    if draft.state.status is ProcessStatus.SUSPENDED:
+        return False
+    if pivot_was_sent(draft):
+        draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {FORWARD_EVENTS_MAX} events"))
+        return False
+    turn_back(draft, EVENT_LIMIT, None)
+    return True
+
+
+def _settles_at_once(draft: Draft, node: StepNode, seen: Survey) -> bool:
+    """Leave a step out whose turn it is, or begin it; True where something follows from that at once."""
     if is_left_out(node, seen):
         draft.record(ev.Skipped(Direction.ACTION, node.name, "join"))
         return True
+    return begin(draft, node)
+
+
+def begin(draft: Draft, node: StepNode) -> bool:
+    """Judge the condition and the list of a step, and start it; True where something follows from that."""
     try:
         if node.when is not None and not _holds(evaluate(node.when, draft.scope(node.ancestors))):
             draft.record(ev.Skipped(Direction.ACTION, node.name, "condition"))
@@ -194,11 +215,12 @@ def _go_back(draft: Draft) -> bool:
     if draft.state.undo_plan is None:
         draft.record(ev.CompensationPlanned(to_undo(draft.graph, draft.state)))
         seen = draft.seen
-    if draft.state.version >= EVENTS_MAX:
-        draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {EVENTS_MAX} events"))
-        return False
     if not seen.not_undone:
         draft.record(ev.Compensated())
+        return False
+    if draft.state.version >= EVENTS_MAX:
+        if draft.state.status is not ProcessStatus.SUSPENDED:
+            draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {EVENTS_MAX} events"))
         return False
     names = tuple(undoable(draft.graph, draft.state, seen))
     if _release(draft, Direction.COMPENSATION, names) is Start.REFUSED:
@@ -221,7 +243,7 @@ def _release(draft: Draft, direction: Direction, names: Iterable[str]) -> Start:
 
 
 def _turns_back(draft: Draft) -> bool:
-    """Turn back where something failed that makes it; stop where the log is near its limit behind the pivot."""
+    """Turn back where something failed that makes it, or where the pivot that a turn waits for had no effect."""
     state = draft.state
     if _has_trouble(draft.seen):
         for name, step in state.steps.items():
@@ -235,13 +257,10 @@ def _turns_back(draft: Draft) -> bool:
                 continue  # nothing turns back from here on: the process stops for a person
             turn_back(draft, state.noted or ("step_failed" if is_failed else "step_unknown"), name)
             return True
-    if state.version < FORWARD_EVENTS_MAX or state.status is ProcessStatus.SUSPENDED:
-        return False
-    if pivot_was_sent(draft):
-        draft.record(ev.Suspended(EVENT_LIMIT, None, f"the log holds {FORWARD_EVENTS_MAX} events"))
-        return False
-    turn_back(draft, EVENT_LIMIT, None)
-    return True
+    if state.noted is not None and not pivot_was_sent(draft):
+        turn_back(draft, state.noted, None)  # it is in backoff, and all its attempts are answered by now
+        return True
+    return False
 
 
 def pivot_was_sent(draft: Draft) -> bool:

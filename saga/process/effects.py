@@ -23,7 +23,7 @@ from saga.process.events import (
     OperatorActed,
 )
 from saga.process.state import ProcessState, split_instance
-from saga.process.status import AttemptOutcome, Direction, ProcessStatus
+from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
 
 REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
@@ -81,7 +81,8 @@ def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Comma
             (Direction.COMPENSATION, step.undo),
             (Direction.VERIFY, step.verify),
         )
-        if effort is not None and effort.attempts and effort.attempts[-1].outcome is AttemptOutcome.RUNNING
+        if effort is not None and effort.status is EffortStatus.RUNNING and effort.attempts
+        if effort.attempts[-1].outcome is AttemptOutcome.RUNNING
     }
     return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
 
@@ -209,8 +210,8 @@ def _answer(state: ProcessState, reply_to: str) -> Command:
     error: JsonObject = {
         "code": f"process_{state.status}",
         "message": f"process {state.process_id} ended {state.status}: {state.reason or 'no reason given'}",
-        "retryable": not is_undo,
-        # Given up by a person, it may have left anything behind; otherwise nothing of it is left.
+        # Given up by a person, it may have left anything behind, and is not done again; else nothing is left.
+        "retryable": state.status is ProcessStatus.COMPENSATED and not is_undo,
         "effect_unknown": state.status is ProcessStatus.FAILED,
     }
     body = to_text({"command_id": reply_to, "error": error})

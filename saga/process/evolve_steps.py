@@ -113,9 +113,10 @@ def planned(state: ProcessState, event: ev.CompensationPlanned, at: int) -> Chan
     steps = dict(state.steps)
     for name in event.steps:
         before = state.step(name)
-        # Planned again, because its undo found nothing or must wait for another: the attempts go on counting.
         undo = before.undo or Effort()
-        if undo.status is EffortStatus.FAILED:  # a person said so: all its attempts are there again
+        # Planned again, it has its whole budget, as there is something new to undo or a person said so. Where it
+        # only waits for another's turn, the attempts go on counting.
+        if undo.status in {EffortStatus.DONE, EffortStatus.FAILED, EffortStatus.SKIPPED}:
             undo = replace(undo, granted=len(undo.attempts))
         undo = _settled(undo, EffortStatus.PENDING, at)
         steps[name] = replace(before, undo=undo)
@@ -128,7 +129,12 @@ def closed(state: ProcessState, event: ev.TurnedBack, at: int) -> Mapping[str, S
     steps = dict(state.steps)
     for name, status in event.closes:
         before = state.step(name)
-        steps[name] = _unasked(replace(before, action=_settled(before.action, status, at)), at)
+        action = _settled(before.action, status, at)
+        current = action.current
+        is_cut_off = current is not None and current.outcome is AttemptOutcome.RUNNING
+        if current is not None and is_cut_off and status is EffortStatus.UNKNOWN:
+            action = _with_attempt(action, replace(current, outcome=AttemptOutcome.UNANSWERED))
+        steps[name] = _unasked(replace(before, action=action), at)
     return MappingProxyType(steps)
 
 
@@ -148,7 +154,7 @@ def step_changes(state: ProcessState, event: ev.StepEvent, at: int) -> Changes:
             return _skipped(state, event, at)
         case ev.Expanded():
             items = tuple(to_text(item) for item in cast("list[Json]", from_text(event.items)))
-            action = replace(step.action, status=EffortStatus.RUNNING)
+            action = replace(step.action, status=EffortStatus.RUNNING, error=None, settled_at=None)
             changes = _with_step(state, event.step, replace(step, action=action, items=items))
             return {**changes, "payload_bytes": state.payload_bytes + len(event.items)}
         case ev.Gathered():

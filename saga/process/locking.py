@@ -3,7 +3,7 @@
 from saga.messages.json_text import JsonText
 from saga.process import events as ev
 from saga.process import inputs
-from saga.process.advance import advance
+from saga.process.advance import advance, is_moving
 from saga.process.draft import Draft
 from saga.process.inputs import LockAnswer
 from saga.process.status import ProcessStatus
@@ -25,6 +25,8 @@ def answer_lock(draft: Draft, answer: inputs.LockAnswered) -> None:
             draft.record(ev.LockAwaited(answer.key, answer.holder))
         case LockAnswer.JOINED:
             draft.record(ev.LockJoined(answer.key, answer.holder))
+        case LockAnswer.REFUSED | LockAnswer.DEADLOCK if not is_moving(state):
+            return  # the key is asked for again when the process goes on
         case LockAnswer.REFUSED:
             turn_back(draft, "locked", None)
         case LockAnswer.DEADLOCK:

@@ -6,6 +6,7 @@ from saga.process import events as ev
 from saga.process import inputs
 from saga.process.advance import (
     advance,
+    begin,
     direction_status,
     pivot_in_flight,
     pivot_was_sent,
@@ -92,11 +93,13 @@ def _retry(draft: Draft, step: str | None) -> None:
         draft.record(ev.Resumed("operator", direction_status(draft.state)))
     undos = tuple(name for direction, name in stuck if direction is Direction.COMPENSATION)
     if undos:
-        draft.record(
-            ev.CompensationPlanned(undos)
-        )  # each has its turn: a later step may have joined the plan
+        # Each has its turn: a later step may have joined the plan.
+        draft.record(ev.CompensationPlanned(undos))
     for direction, name in stuck:
-        if direction is Direction.ACTION:
+        node = draft.graph.by_name.get(name)
+        if direction is Direction.ACTION and node is not None and not draft.state.step(name).action.attempts:
+            begin(draft, node)  # it was never sent: its condition and its list are judged again
+        elif direction is Direction.ACTION:
             start_attempt(draft, direction, name)
 
 
@@ -114,7 +117,7 @@ def _resolve(draft: Draft, request: inputs.OperatorRequested) -> None:
     attempt = len(draft.state.step(name).action.attempts)
     if request.outcome == "completed":
         draft.record(ev.AttemptCompleted(Direction.ACTION, name, attempt, request.output or NULL))
-        plan_late_undo(draft, name)
+        plan_late_undo(draft, name, EffortStatus.UNKNOWN)
         return
     draft.record(ev.VerifyConcluded(name, attempt, had_no_effect=True, becomes=EffortStatus.FAILED))
     undo = draft.state.step(name).undo
@@ -169,8 +172,7 @@ def _why_not(draft: Draft, action: OperatorAction) -> str | None:
             is_stuck = status is ProcessStatus.SUSPENDED and next(stuck_efforts(draft), None) is not None
             return None if is_stuck else f"nothing of it is stuck: it is {status}"
         case OperatorAction.RESOLVE:
-            is_unknown = status in {ProcessStatus.SUSPENDED, ProcessStatus.COMPENSATING}
-            is_unknown = is_unknown and _unknown_step(draft, None) is not None
+            is_unknown = not status.is_ended and _unknown_step(draft, None) is not None
             return None if is_unknown else "no step of it is unknown"
 
 

@@ -5,7 +5,7 @@ from saga.messages.json_text import NULL, JsonText, from_text
 from saga.process import events as ev
 from saga.process import inputs
 from saga.process.advance import advance
-from saga.process.attempts import after_failure, can_ask, conclude, schedule_retry
+from saga.process.attempts import TIMEOUT, after_failure, can_ask, conclude, schedule_retry
 from saga.process.draft import Draft
 from saga.process.limits import PROGRESS_FACTOR, PROGRESS_PARTS
 from saga.process.state import Attempt, Effort
@@ -27,10 +27,7 @@ def succeed(draft: Draft, reply: inputs.SuccessReceived) -> None:
         case Direction.ACTION:
             _succeed_in_action(draft, reply, effort)
         case Direction.COMPENSATION:
-            if effort.status in {EffortStatus.DONE, EffortStatus.SKIPPED}:
-                _observe(draft, reply, kind="superseded", reply_word="completed")
-            else:
-                draft.record(_completed(reply))
+            _succeed_in_undo(draft, reply, effort, attempt)
         case Direction.VERIFY:
             _answer_question(draft, reply, effort)
     advance(draft)
@@ -38,6 +35,23 @@ def succeed(draft: Draft, reply: inputs.SuccessReceived) -> None:
 
 def _completed(reply: inputs.SuccessReceived) -> ev.AttemptCompleted:
     return ev.AttemptCompleted(reply.direction, reply.step, reply.attempt, reply.output)
+
+
+def _succeed_in_undo(draft: Draft, reply: inputs.SuccessReceived, effort: Effort, attempt: Attempt) -> None:
+    action = draft.state.step(reply.step).action
+    # It was sent before anybody knew that the action completed, and may have arrived before it.
+    came_first = (
+        action.status is EffortStatus.DONE
+        and attempt.started_at < (action.settled_at or 0)
+        and _found_nothing(reply.output)
+    )
+    is_current = attempt.number == len(effort.attempts)
+    if effort.status in {EffortStatus.DONE, EffortStatus.SKIPPED} or (came_first and not is_current):
+        _observe(draft, reply, kind="superseded", reply_word="completed")
+        return
+    draft.record(_completed(reply))
+    if came_first:
+        draft.record(ev.CompensationPlanned((reply.step,)))
 
 
 def _succeed_in_action(draft: Draft, reply: inputs.SuccessReceived, effort: Effort) -> None:
@@ -54,20 +68,29 @@ def _succeed_in_action(draft: Draft, reply: inputs.SuccessReceived, effort: Effo
         )
     elif not status.is_ended:
         draft.record(_completed(reply))
-        plan_late_undo(draft, reply.step)
-    elif status is ProcessStatus.COMPENSATED and _needs_undo_after_all(draft, reply.step):
+        plan_late_undo(draft, reply.step, effort.status)
+    elif status is ProcessStatus.COMPENSATED and _needs_undo_after_all(draft, reply.step, effort.status):
         draft.record(_completed(reply))
         draft.record(ev.TurnedBack("late_completion", reply.step, ()))
         draft.record(ev.CompensationPlanned((reply.step,)))
     else:
-        undone = status is ProcessStatus.COMPENSATED
-        _observe(draft, reply, kind="late_completion", reply_word="completed", attention=not undone)
+        left_undone = status is not ProcessStatus.COMPENSATED or _is_left_undone(draft, reply.step)
+        _observe(draft, reply, kind="late_completion", reply_word="completed", attention=left_undone)
 
 
-def plan_late_undo(draft: Draft, step: str) -> None:
-    """Add a step to the frozen undo plan that turned out to have happened, before what it must go before."""
-    if _needs_undo_after_all(draft, step):
+def plan_late_undo(draft: Draft, step: str, before: EffortStatus) -> None:
+    """Add a step to the frozen undo plan that turned out to have happened, before what it must go before.
+
+    `before` is where its action stood until then.
+    """
+    if _needs_undo_after_all(draft, step, before):
         draft.record(ev.CompensationPlanned((step, *_overtaken_undos(draft, step))))
+
+
+def _is_left_undone(draft: Draft, step: str) -> bool:
+    """Say whether a person left out the undo of a step."""
+    undo = draft.state.step(step).undo
+    return undo is not None and undo.status is EffortStatus.SKIPPED
 
 
 def _is_signal(draft: Draft, reply: inputs.SuccessReceived) -> bool:
@@ -76,28 +99,31 @@ def _is_signal(draft: Draft, reply: inputs.SuccessReceived) -> bool:
 
 def _happened_after_all(draft: Draft, step: str) -> bool:
     """Say whether a step that somebody skipped must be undone now that it turned out to have happened."""
-    return draft.state.is_going_back and _needs_undo_after_all(draft, step)
+    return draft.state.is_going_back and _needs_undo_after_all(draft, step, EffortStatus.SKIPPED)
 
 
 def _answer_question(draft: Draft, reply: inputs.SuccessReceived, effort: Effort) -> None:
-    """Take the participant's word that the attempt it was asked about took effect."""
-    action = draft.state.step(reply.step).action
-    if not effort.status.is_open or action.status is not EffortStatus.VERIFYING:
+    """Take the participant's word that the step took effect, also where it comes late."""
+    if effort.status.is_open:
+        draft.record(_completed(reply))
+    else:
         _observe(draft, reply, kind="superseded", reply_word="completed")
-        return
-    draft.record(_completed(reply))
-    asked = len(action.attempts)
-    draft.record(ev.AttemptCompleted(Direction.ACTION, reply.step, asked, reply.output))
+    action = draft.state.step(reply.step).action
+    if action.status.is_open or action.status is EffortStatus.UNKNOWN:
+        told = inputs.SuccessReceived(Direction.ACTION, reply.step, len(action.attempts), reply.output)
+        _succeed_in_action(draft, told, action)
 
 
-def _needs_undo_after_all(draft: Draft, step: str) -> bool:
+def _needs_undo_after_all(draft: Draft, step: str, before: EffortStatus) -> bool:
     """Say whether a step that turned out to have happened must be added to the frozen undo plan."""
     if draft.state.undo_plan is None:
         return False  # the plan is not frozen yet and will hold the step by itself
     undo = draft.state.step(step).undo
     if undo is None:
         return draft.graph.node_of(step).compensation is not None
-    return undo.status is EffortStatus.DONE and _found_nothing(undo)
+    if undo.status is EffortStatus.SKIPPED:
+        return before is EffortStatus.FAILED  # left out because a person said, wrongly, that it had no effect
+    return undo.status is EffortStatus.DONE and _found_nothing(undo.output)
 
 
 def _overtaken_undos(draft: Draft, step: str) -> tuple[str, ...]:
@@ -113,10 +139,10 @@ def _overtaken_undos(draft: Draft, step: str) -> tuple[str, ...]:
     )
 
 
-def _found_nothing(undo: Effort) -> bool:
+def _found_nothing(output: JsonText | None) -> bool:
     """Say whether a participant acknowledged an undo with the word that there was nothing to undo."""
-    output = from_text(undo.output or NULL)
-    return isinstance(output, dict) and output.get("nothing_to_undo") is True
+    value = from_text(output or NULL)
+    return isinstance(value, dict) and value.get("nothing_to_undo") is True
 
 
 def fail(draft: Draft, reply: inputs.FailureReceived) -> None:
@@ -126,18 +152,23 @@ def fail(draft: Draft, reply: inputs.FailureReceived) -> None:
         return
     is_current = attempt.number == len(effort.attempts)
     is_ended = draft.state.status.is_ended
-    if is_ended or not is_current or effort.status not in {EffortStatus.RUNNING, EffortStatus.VERIFYING}:
+    # Of what is being asked about it is known already that its effect is open.
+    is_asked = effort.status is EffortStatus.VERIFYING and not reply.effect_unknown
+    is_awaited = is_current and (effort.status is EffortStatus.RUNNING or is_asked)
+    if is_ended or not is_awaited:
         kind = "superseded" if effort.status.is_open and not is_ended else "late_failure"
         _observe(draft, reply, kind=kind, reply_word="failed")
     elif reply.direction is Direction.VERIFY:
         _fail_question(draft, reply)
     else:
-        _fail_attempt(draft, reply)
+        _fail_attempt(draft, reply, attempt)
     advance(draft)
 
 
-def _fail_attempt(draft: Draft, reply: inputs.FailureReceived) -> None:
+def _fail_attempt(draft: Draft, reply: inputs.FailureReceived, attempt: Attempt) -> None:
     code = reply.code if reply.retryable else None
+    if code is not None and attempt.cancelled:
+        code = TIMEOUT  # a process that was told to end because its time was over
     becomes = after_failure(
         draft, reply.direction, reply.step,
         code=code, attempt=reply.attempt, effect_unknown=reply.effect_unknown,

@@ -41,6 +41,8 @@ class Effort:
     found_nothing: bool = False
     is_mapped: bool = False
     is_cancelled: bool = False
+    began_at: dict[int, int] = field(default_factory=dict)
+    done_at: int = 0
     code: str | None = "timeout"  # what its last attempt ended with; none where another is in vain
 
 
@@ -60,6 +62,7 @@ class Following:
         self.joined_to: str | None = None
         self.parameters: Any = {}
         self.result: Any = None
+        self.now = 0
         self.going_back = False
         self.noted = False
         self.planned = False
@@ -115,6 +118,7 @@ class Following:
         effort.sent += 1
         effort.status = "running"
         effort.is_cancelled = False
+        effort.began_at[effort.sent] = self.now
         self.started.append((way, name, effort.sent))
 
     def settle(self, name: str, status: str) -> None:
@@ -136,6 +140,7 @@ class Following:
             elif is_whole and kind == "signal":
                 self.settle(name, "skipped")
             elif is_deadline and (action.status == "verifying" or (is_whole and kind == "service")):
+                action.unanswered.add(action.sent)
                 self.settle(name, "unknown")
             elif is_whole and kind == "process" and not action.is_cancelled:
                 action.is_cancelled = True
@@ -144,7 +149,7 @@ class Following:
     def plan(self, name: str) -> None:
         """Put a step or an item into the undo plan, or into it again."""
         undo = self.undos.setdefault(name, Effort(self.written.attempts(UNDO, name)))
-        if undo.status == "failed":
+        if undo.status in ("done", "failed", "skipped"):
             undo.free = undo.sent
         undo.status = "pending"
 
@@ -171,10 +176,13 @@ class Following:
     def _follow_once(self) -> bool:
         if self.status == "suspended" and not self.is_stuck():
             self.status = "compensating" if self.going_back else "started"
-        self._ask()
         if not self.going_back and any(self._turns_back(name) for name in self.actions):
             self.turn_back()
             return True
+        if not self.going_back and self.noted and not self.is_pivot_sent():
+            self.turn_back()
+            return True
+        self._ask()
         return self._go_back() if self.going_back else self._go_forward()
 
     def _ask(self) -> None:
@@ -195,13 +203,15 @@ class Following:
     def _go_forward(self) -> bool:
         if not self._holds_locks():
             return self.going_back
-        for name in [one for one in self.items if self.actions[one].status == "running"]:
-            if self._go_through(name):
-                return True
+        expanded = [name for name in self.written.steps if self._is_expanded(name)]
+        if any(self._gather(name) for name in expanded):
+            return True
         steps = self.written.steps
         if all(self.actions[name].status in SETTLED for name in steps):
             self._complete()
             return False
+        if any(self._go_through(name) for name in expanded):
+            return True
         for name in [name for name in steps if self._may_start(name)]:
             if self._start(name):
                 return True
@@ -228,6 +238,11 @@ class Following:
         if is_joined and not any(self.actions[one].status == "done" for one in self.written.direct[name]):
             self.actions[name].status = "skipped"
             return True
+        return self.judge(name)
+
+    def judge(self, name: str) -> bool:
+        """Judge the condition and the list of a step, and start it; say whether that settled it."""
+        step = self.written.steps[name]
         try:
             if "when" in step and not self._condition(name, step["when"]):
                 self.actions[name].status = "skipped"
@@ -243,13 +258,21 @@ class Following:
             return True
         return not self.begin(ACTION, name)
 
+    def _is_expanded(self, name: str) -> bool:
+        return name in self.items and self.actions[name].status == "running"
+
+    def _gather(self, name: str) -> bool:
+        """End a list of which all is done."""
+        items = [self.actions[item] for item in self.parts(name)]
+        if not all(item.status in SETTLED for item in items):
+            return False
+        self.actions[name].output = [item.output for item in items]
+        self.actions[name].status = "done"
+        return True
+
     def _go_through(self, name: str) -> bool:
-        """Go on with a list, and say whether that settled something."""
+        """Go on with a list, and say whether one of its items can't be begun."""
         states = {item: self.actions[item] for item in self.parts(name)}
-        if all(action.status in SETTLED for action in states.values()):
-            self.actions[name].output = [action.output for action in states.values()]
-            self.actions[name].status = "done"
-            return True
         if any(action.status in _SPENT for action in states.values()):
             return False
         at_once = self.written.steps[name].get("at_once", 10)

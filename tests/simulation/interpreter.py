@@ -39,6 +39,7 @@ class Interpreter(Following):
     def feed(self, document: Mapping[str, Any]) -> None:
         """Take one transition: what came in, then what must follow."""
         self.started, self.cancelled, self.problems = [], [], []
+        self.now = document["at"]
         was_stopped = self.status in _HALTED
         cause, events = document["cause"], document["events"]
         for event in events:
@@ -79,23 +80,36 @@ class Interpreter(Following):
         name = match["step"] if match["index"] is None else f"{match['step']}[{match['index']}]"
         way, attempt = _WAYS[match["way"]], int(match["attempt"])
         if word == "completed":
-            self._complete_one(way, name, said.get("output"))
+            self._complete_one(way, name, attempt, said.get("output"))
         elif word == "failed":
             self._fail(way, name, attempt, said.get("error") or {})
 
-    def _complete_one(self, way: str, name: str, output: Any) -> None:
+    def _complete_one(self, way: str, name: str, attempt: int, output: Any) -> None:
         effort = self.efforts(way)[name]
         if self.status == "failed":
             return  # given up as it stands
         if way == ACTION:
             self._complete_action(name, effort, output)
         elif way == UNDO:
-            if effort.status not in SETTLED:
+            self._complete_undo(name, effort, attempt, output)
+        else:
+            if effort.status in OPEN:
                 effort.status = "done"
-                effort.found_nothing = isinstance(output, dict) and output.get("nothing_to_undo") is True
-        elif effort.status in OPEN and self.actions[name].status == "verifying":
-            effort.status = "done"
-            self._done(name, output)
+            action = self.actions[name]
+            if action.status in (*OPEN, "unknown"):
+                self._complete_action(name, action, output)
+
+    def _complete_undo(self, name: str, undo: Effort, attempt: int, output: Any) -> None:
+        found_nothing = isinstance(output, dict) and output.get("nothing_to_undo") is True
+        action = self.actions[name]
+        # It may have come before the action that it undoes: then that is still there.
+        was_before = undo.began_at[attempt] < action.done_at
+        came_first = found_nothing and action.status == "done" and was_before
+        if undo.status in SETTLED or (came_first and attempt != undo.sent):
+            return
+        undo.status, undo.found_nothing = "done", found_nothing
+        if came_first:
+            self.plan(name)
 
     def _complete_action(self, name: str, action: Effort, output: Any) -> None:
         needs_undo = self._needs_undo(name)
@@ -119,13 +133,15 @@ class Interpreter(Following):
                 undo.status = "pending"  # it waits for the one that came late
 
     def _done(self, name: str, output: Any) -> None:
-        self.actions[name].output = output
+        self.actions[name].output, self.actions[name].done_at = output, self.now
         self.settle(name, "done")
 
     def _needs_undo(self, name: str) -> bool:
         if not self.planned or not self.written.has_undo(name):
             return False
         undo = self.undos.get(name)
+        if undo is not None and undo.status == "skipped":
+            return self.actions[name].status == "failed"  # a person had said so, and was wrong
         return undo is None or (undo.status == "done" and undo.found_nothing)
 
     def _fail(self, way: str, name: str, attempt: int, error: Mapping[str, Any]) -> None:
@@ -133,7 +149,8 @@ class Interpreter(Following):
         is_unknown = error.get("effect_unknown") is True
         code, may_retry = error.get("code", "failed"), error.get("retryable") is not False
         is_over = self.status in ENDED or attempt != effort.sent
-        if is_over or effort.status not in ("running", "verifying"):
+        is_awaited = effort.status == "running" or (effort.status == "verifying" and not is_unknown)
+        if is_over or not is_awaited:
             if effort.status in OPEN and not is_unknown:
                 effort.unanswered.discard(attempt)
         elif way == VERIFY:
@@ -144,6 +161,7 @@ class Interpreter(Following):
                 self._spend_question(name, may_retry=may_retry)
         elif way == ACTION:
             was_running = effort.status == "running"
+            code = "timeout" if effort.is_cancelled else code
             effort.unanswered.discard(attempt)
             if is_unknown:
                 effort.unanswered.add(attempt)
@@ -302,7 +320,9 @@ class Interpreter(Following):
             if way == UNDO:
                 self.plan(name)
         for way, name in stuck:
-            if way == ACTION:
+            if way == ACTION and name in self.written.steps and not self.actions[name].sent:
+                self.judge(name)
+            elif way == ACTION:
                 self.actions[name].free = self.actions[name].sent
                 self.begin(ACTION, name)
 
@@ -337,7 +357,7 @@ class Interpreter(Following):
             case "resolve":
                 action_of = self.actions.get(str(step))
                 is_unknown = action_of is not None and action_of.status == "unknown"
-                return self.status in ("suspended", "compensating") and is_unknown
+                return self.status not in ENDED and is_unknown
         return False
 
     def _may_turn(self, allowed: tuple[str, ...]) -> bool:

@@ -242,7 +242,7 @@ def not_found_is_believed_without_a_fence(patch: Patch) -> None:
 
 def a_pause_sends(patch: Patch) -> None:
     """What follows from a reply follows at once."""
-    patch.setattr(advance, "_is_moving", lambda state: not state.status.is_ended)
+    patch.setattr(advance, "is_moving", lambda state: not state.status.is_ended)
 
 
 def a_deadline_runs_while_a_process_stands_still(patch: Patch) -> None:

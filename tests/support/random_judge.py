@@ -126,6 +126,8 @@ class Judge:
             output = command["compensates"]["output"]
             self._check_undone_output(effort, arrival, output)
             own = {name: output} if output is not None else {}
+        # The input is made once; an output that came later is known to the undo, and not to its input.
+        later = [{}] if command["attempt"] > 1 else []
         mapping = case.steps[name].get("input")
         if kind == "compensation" and "input" in case.steps[name]["compensation"]:
             mapping = case.steps[name]["compensation"]["input"]
@@ -140,7 +142,7 @@ class Judge:
             values = [
                 jmespath.search(text, {**scope, "results": {**scope["results"], **found}})
                 for scope in (least, most)
-                for found in ({}, own)
+                for found in [own, *later]
             ]
             if command["parameters"].get(word) not in values:
                 self._complain(

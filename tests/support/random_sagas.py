@@ -17,6 +17,8 @@ ITEMS_MAX = 8
 PATIENT_S = 20.0
 HASTY_S = 1.0
 _LATE_S = 1.6
+# Later than the last time-out of three attempts: what it was for is undone by then.
+_TOO_LATE_S = 4.2
 
 Definition = dict[str, Any]
 Step = dict[str, Any]
@@ -138,7 +140,7 @@ class _Drawing:
             "process_type": self.process_type,
             "timeout": PATIENT_S,
             "retry": {
-                "attempts": chance.randint(1, 3), "backoff": chance.choice([0, 0.05, 0.1]), "factor": 2,
+                "attempts": chance.randint(1, 3), "backoff": chance.choice([0, 0.05, 0.3]), "factor": 2,
                 "max_backoff": 0.4, "jitter": chance.choice([0, 0.2]),
             },
             "steps": self.steps,
@@ -167,10 +169,10 @@ class _Drawing:
         before = after_of({"steps": [*self.steps, step]})
         ancestors = ancestors_of(before, step["name"])
         waits_for = before[step["name"]]
-        if len(waits_for) > 1 and chance.random() < 0.4:
+        if waits_for and chance.random() < 0.35:
             step["join"] = chance.choice(["any", chance.randint(1, len(waits_for))])
         sure = sure_before({"steps": [*self.steps, step]}, step["name"])
-        if chance.random() < 0.25:
+        if chance.random() < 0.3:
             step["when"] = self._condition(sure)
         is_behind = any(other.get("pivot") and other["name"] in ancestors for other in self.steps)
         join = step.get("join", "all")
@@ -241,7 +243,7 @@ class _Drawing:
         step["service"] = chance.choice(SERVICES)
         step["action"] = "do"
         if chance.random() < 0.4:
-            step["retry"] = {"attempts": chance.randint(1, 3), "backoff": chance.choice([0.02, 0.1])}
+            step["retry"] = {"attempts": chance.randint(1, 3), "backoff": chance.choice([0.02, 0.3])}
         if chance.random() < 0.3:
             step["verify"] = {
                 "action": "ask", "fences": chance.random() < 0.7, "timeout": HASTY_S,
@@ -311,6 +313,7 @@ class _Drawing:
                 ["fail", well], ["fail", "fail", well], ["fail", "fail", "fail"], ["refuse"],
                 ["fail", "refuse"], ["silent", well], ["lost", well], ["lost", "silent", well], ["lost"],
                 ["silent"], [f"late:{_LATE_S}", well], [f"late:{_LATE_S}"], [f"late_answer:{_LATE_S}", "lost"],
+                [f"late:{_TOO_LATE_S}"], [f"late:{_TOO_LATE_S}"], [f"late:{_TOO_LATE_S}"],
                 ["ok_then_fail"], ["ok_then_refuse"], ["fail_then_ok", well], ["refuse_then_ok"],
             ]
         )  # fmt: skip
