@@ -169,9 +169,7 @@ class _Server:
         return Services(
             start=StartProcess(ports, self._catalog),
             read=read,
-            operate=OperateProcesses(
-                read, backends.projections, self._catalog, backends.bus, backends.clock, self._ids
-            ),
+            operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
             catalog=self._catalog,
             readiness=readiness,
             settings=self._settings,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from api import problems as kinds
 from api.auth import MayOperate
-from api.context import Stopping, TheAdmission, TheServices, refusals
+from api.context import Stopping, TheAdmission, TheServices, refusals, takes
 from api.door import read_body
 from api.headers import Wait, idempotency_key, preferred_wait, traceparent
 from api.problems import Problem
@@ -20,11 +20,11 @@ from saga.usecases.start import StartRequest
 
 router = APIRouter(tags=["processes"])
 
-_HEADERS = [
-    ("Idempotency-Key", "Makes repeating the request safe: the same key is the same process."),
-    ("Prefer", "`wait=N`: answer 200 with the ended process if it ends within N seconds, 60 at most."),
-    ("traceparent", "The trace that the process belongs to (W3C)."),
-]
+_HEADERS = {
+    "Idempotency-Key": "Makes repeating the request safe: the same key is the same process.",
+    "Prefer": "`wait=N`: answer 200 with the ended process if it ends within N seconds, 60 at most.",
+    "traceparent": "The trace that the process belongs to (W3C).",
+}
 
 
 @router.post(
@@ -42,16 +42,7 @@ _HEADERS = [
             kinds.OUTCOME_UNKNOWN,
         ),
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": StartBody.model_json_schema()}},
-        },
-        "parameters": [
-            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
-            for name, text in _HEADERS
-        ],
-    },
+    openapi_extra=takes(StartBody, _HEADERS),
 )  # fmt: skip
 async def start_process(
     request: Request,

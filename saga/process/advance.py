@@ -17,12 +17,15 @@ from saga.process.limits import (
     EVENTS_MAX,
     FORWARD_EVENTS_MAX,
     LOCK_KEY_MAX,
+    ROOMY_EVENTS_MAX,
+    SPARE_EVENTS,
 )
 from saga.process.mapping import MappingFailed, as_text, evaluate, evaluate_object
 from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.survey import (
     Survey,
+    events_there_and_back,
     is_gathered,
     is_left_out,
     startable,
@@ -112,7 +115,7 @@ def _go_forward(draft: Draft) -> bool:
     if seen.done == seen.everything:
         _complete(draft)
         return False
-    if draft.state.version >= FORWARD_EVENTS_MAX:
+    if _is_near_limit(draft):
         return _stop_at_limit(draft)
     for node in nodes_in(draft.graph, seen.expanded):
         if _release(draft, Direction.ACTION, startable_items(draft.state, node)) is Start.REFUSED:
@@ -125,6 +128,17 @@ def _go_forward(draft: Draft) -> bool:
     if _has_trouble(seen):
         _suspend_if_stuck(draft)
     return False
+
+
+def _is_near_limit(draft: Draft) -> bool:
+    """Say whether the log has no room for more forward work, or none for all of it and its way back."""
+    version = draft.state.version
+    if version >= FORWARD_EVENTS_MAX:
+        return True
+    is_list_new = bool(draft.events) and isinstance(draft.events[-1], ev.Expanded)
+    if pivot_was_sent(draft) or not (is_list_new or version >= ROOMY_EVENTS_MAX):
+        return False
+    return version + events_there_and_back(draft.graph, draft.state) > EVENTS_MAX - SPARE_EVENTS
 
 
 def _stop_at_limit(draft: Draft) -> bool:

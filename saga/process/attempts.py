@@ -7,10 +7,11 @@ from typing import cast
 from saga.definition.graph import StepKind
 from saga.messages.command import CommandRef
 from saga.messages.json_text import JsonObject, JsonText, from_text, to_text
+from saga.messages.strict_json import UnstorableJson, decode
 from saga.process import events as ev
 from saga.process.draft import Draft
 from saga.process.effects import command_bytes
-from saga.process.limits import COMMANDS_BYTES_MAX, IN_FLIGHT_MAX, PROCESS_BYTES_MAX
+from saga.process.limits import CHILD_LIMITS, COMMANDS_BYTES_MAX, IN_FLIGHT_MAX, PROCESS_BYTES_MAX
 from saga.process.mapping import MappingFailed, evaluate_object
 from saga.process.state import Effort
 from saga.process.status import AttemptOutcome, Direction, EffortStatus
@@ -44,6 +45,8 @@ def start_attempt(draft: Draft, direction: Direction, name: str) -> Start:
         return Start.POSTPONED
     try:
         mapped = _mapped_input(draft, direction, name) if effort.input is None else None
+        if node.kind is StepKind.PROCESS:
+            _check_takeable(mapped or effort.input or draft.state.parameters)
     except MappingFailed as failure:
         refuse(draft, direction, name, failure.code, str(failure))
         return Start.REFUSED
@@ -88,6 +91,14 @@ def _mapped_input(draft: Draft, direction: Direction, name: str) -> JsonText | N
         results = cast("JsonObject", scope["results"])
         scope["results"] = {**results, node.name: from_text(own)}
     return evaluate_object(plan, scope)
+
+
+def _check_takeable(parameters: JsonText) -> None:
+    """Check that a start with these parameters passes the door. Raises MappingFailed."""
+    try:
+        decode(parameters.encode(), CHILD_LIMITS)
+    except UnstorableJson as error:
+        raise MappingFailed(f"no process can be started with it: it is {error}") from None
 
 
 def after_failure(

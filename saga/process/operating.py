@@ -14,7 +14,14 @@ from saga.process.advance import (
 )
 from saga.process.attempts import start_attempt
 from saga.process.draft import Draft
-from saga.process.limits import EVENT_LIMIT, EVENTS_MAX, FORWARD_EVENTS_MAX, REJECTIONS_MAX, UNDECIDABLE
+from saga.process.limits import (
+    EVENT_LIMIT,
+    EVENTS_MAX,
+    FORWARD_EVENTS_MAX,
+    PROCESS_BYTES_MAX,
+    REJECTIONS_MAX,
+    UNDECIDABLE,
+)
 from saga.process.replying import plan_late_undo
 from saga.process.state import ProcessState
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
@@ -197,11 +204,18 @@ def _why_not_this_step(draft: Draft, request: inputs.OperatorRequested) -> str |
                 return None
             if request.step is not None and not _chosen(draft, request.step):
                 return f"step {request.step} is not stuck"
+            return _why_too_large(draft, request)
         case OperatorAction.RESOLVE:
             if request.outcome not in {"completed", "failed"}:
                 return "outcome must be completed or failed"
             if _unknown_step(draft, request.step) is None:
                 return f"step {request.step} is not unknown"
+            return _why_too_large(draft, request)
         case _:
-            pass
+            return None
+
+
+def _why_too_large(draft: Draft, request: inputs.OperatorRequested) -> str | None:
+    if request.output and draft.state.payload_bytes + len(request.output) > PROCESS_BYTES_MAX:
+        return f"the outputs of this process would exceed {PROCESS_BYTES_MAX} bytes"
     return None

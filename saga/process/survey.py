@@ -150,6 +150,22 @@ def to_undo(graph: StepGraph, state: ProcessState) -> tuple[str, ...]:
     )
 
 
+def events_there_and_back(graph: StepGraph, state: ProcessState) -> int:
+    """Count the events of the rest if all goes well and is undone then: a start and an answer each way."""
+    return sum(
+        (2 * (step.action.status is EffortStatus.PENDING) + step.action.status.is_open)
+        + 2 * (node.compensation is not None and may_happen(step))
+        for node in graph.nodes
+        for _, step in _parts(state, node)
+        if step.items is None
+    )
+
+
+def may_happen(step: StepState) -> bool:
+    """Say whether the action of a step took effect, or still may."""
+    return step.action.status is EffortStatus.PENDING or step.action.status.is_open or happened(step)
+
+
 def unasked(state: ProcessState) -> tuple[str, ...]:
     """Name the steps and instances whose participant must be asked what became of an attempt, and isn't yet."""
     return tuple(

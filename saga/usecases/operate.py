@@ -17,8 +17,8 @@ from saga.messages.command import CommandRef
 from saga.messages.control import REASON_MAX, ControlCommand
 from saga.messages.json_text import JsonObject
 from saga.messages.strict_json import UnstorableJson, decode
-from saga.ports.bus import MessageBus, OutgoingMessage
-from saga.ports.clock import Clock, Ids
+from saga.ports.bus import MessageBus, OutgoingMessage, PublishResult
+from saga.ports.clock import Clock
 from saga.ports.projections import Position, Projection, ProjectionFilter, ProjectionStore
 from saga.process.state import ProcessState
 from saga.process.status import Direction, ProcessStatus
@@ -58,7 +58,6 @@ class OperateProcesses:
         catalog: Catalog,
         bus: MessageBus,
         clock: Clock,
-        ids: Ids,  # noqa: ARG002 - ids of requests are derived; whoever composes this still hands it over
     ) -> None:
         self._read = read
         self._projections = projections
@@ -161,9 +160,11 @@ class OperateProcesses:
             raise Unstorable(f"the message that carries it is {error}") from None
         try:
             async with asyncio.timeout(CONFIRM_WITHIN_S):
-                await self._bus.publish(message)
+                result = await self._bus.publish(replace(message, mandatory=True))
         except TimeoutError:
             raise BusUnavailable(f"the broker did not confirm within {CONFIRM_WITHIN_S} s") from None
+        if result is PublishResult.RETURNED:
+            raise BusUnavailable("the coordinators' queue is not there")
 
     async def _matching(self, chosen: ProjectionFilter) -> AsyncIterator[tuple[str, int]]:
         after: Position | None = None

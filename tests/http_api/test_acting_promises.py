@@ -14,6 +14,7 @@ from adapters.system.ids import SystemIds
 from saga.coordinator.coordinator import Coordinator
 from saga.messages.json_text import JsonText
 from saga.messages.strict_json import DEFAULT_LIMITS
+from saga.ports.bus import PublishResult
 from saga.process.events import (
     AttemptCompleted,
     AttemptStarted,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from saga.ports.bus import OutgoingMessage
     from tests.http_api.service import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -229,6 +231,25 @@ async def test_a_broker_that_is_away_is_a_503_that_says_that_repeating_is_safe(t
             assert answer.json()["not_ready"] == ["the broker"]
             assert "repeating it is safe" in answer.json()["detail"]
             assert "store" not in answer.text
+
+
+async def test_a_request_that_no_queue_takes_is_not_said_to_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinators' queue was deleted: the broker gives the message back, and 202 would be a lie."""
+
+    async def give_back(message: OutgoingMessage) -> PublishResult:
+        return PublishResult.RETURNED if message.mandatory else PublishResult.CONFIRMED
+
+    async with running_service(tmp_path) as own:
+        process_id = await running_process(own)
+        monkeypatch.setattr(own.store.bus, "publish", give_back)
+        for path, body in (
+            (f"/process/{process_id}/cancel", WHY),
+            (f"/step/{process_id}.ingestion.a1/completed", {"output": 1}),
+        ):
+            answer = await own.http.post(path, json=body)
+            assert (answer.status_code, answer.json()["not_ready"]) == (503, ["the broker"])
 
 
 async def test_a_store_that_is_away_is_a_503_before_anything_is_asked(tmp_path: Path) -> None:

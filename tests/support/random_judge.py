@@ -127,7 +127,7 @@ class Judge:
             self._check_undone_output(effort, arrival, output)
             own = {name: output} if output is not None else {}
         # The input is made once; an output that came later is known to the undo, and not to its input.
-        later = [{}] if command["attempt"] > 1 else []
+        later: list[dict[str, Any]] = [{}] if command["attempt"] > 1 else []
         mapping = case.steps[name].get("input")
         if kind == "compensation" and "input" in case.steps[name]["compensation"]:
             mapping = case.steps[name]["compensation"]["input"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from saga.messages.json_text import Json
 from saga.messages.start import id_for_child
 from saga.process.status import EffortStatus
 from saga.process.timers import next_wake
@@ -42,6 +43,15 @@ def _undoing() -> Family:
     family.child.completes("x").completes("y")
     family.exchange().parent.fails_for_good("last")
     return family.exchange()
+
+
+@pytest.mark.parametrize("value", ["x" * 1_000_000, json.loads("[" * 63 + "]" * 63)])
+def test_parameters_that_no_door_lets_in_fail_the_step(value: Json) -> None:
+    """Sent all the same, the start would lie among the dead letters, and the step would wait in vain."""
+    steps = "- {name: a, service: s, action: do, compensation: none}\n"
+    family = Family.of(steps + "- {name: c, process: child, input: {x: results.a}}", CHILD)
+    family.parent.completes("a", value).expect_status("compensated")
+    assert family.parent.error("c")["code"] == "mapping_error"
 
 
 def test_a_child_is_started_by_an_ordinary_start_with_a_derived_id_and_a_pinned_definition() -> None:

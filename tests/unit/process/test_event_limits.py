@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from saga.process.limits import EVENT_LIMIT, FORWARD_EVENTS_MAX
+from saga.process.limits import EVENT_LIMIT, EVENTS_MAX, FORWARD_EVENTS_MAX
 from tests.support.scenario import Scenario
 
 CHAIN = """
@@ -37,3 +37,25 @@ def test_behind_the_pivot_the_limit_suspends_until_a_person_gives_up() -> None:
     story = _at(Scenario.of(PIVOT).starts(), FORWARD_EVENTS_MAX).completes("pay").expect_status("suspended")
     assert story.state.suspended_for == EVENT_LIMIT
     story.is_asked("retry").expect_rejected("nothing of it is stuck").is_asked("fail").expect_status("failed")
+
+
+LISTS = "".join(
+    f"- {{name: {name}, service: s, action: do, compensation: undo, for_each: parameters.n, at_once: 1000}}\n"
+    for name in "abc"
+)
+
+
+def test_a_list_that_could_not_be_undone_any_more_never_begins() -> None:
+    """Three thousand items take twelve thousand events there and back: the third thousand is not started."""
+    story = Scenario.of(LISTS, parameters={"n": list(range(1000))}).starts()
+    story.checks_log = False
+    for step in "ab":
+        for index in range(1000):
+            story.completes(f"{step}[{index}]")
+    story.expect_status("compensating")
+    assert (story.state.reason, "c[0]" in story.state.steps) == (EVENT_LIMIT, False)
+    for step in "ba":
+        for index in range(1000):
+            story.undoes(f"{step}[{index}]")
+    story.expect_status("compensated")
+    assert story.state.version < EVENTS_MAX

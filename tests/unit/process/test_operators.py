@@ -1,9 +1,12 @@
 """What people ask of a process: when it is allowed, what it causes, and how a refusal is recorded."""
 
+from dataclasses import replace
+
 import pytest
 
 from saga.process import inputs
 from saga.process.events import OperatorActed
+from saga.process.limits import PROCESS_BYTES_MAX
 from saga.process.operating import allowed_actions
 from saga.process.status import EffortStatus, OperatorAction
 from tests.support.scenario import Scenario
@@ -164,6 +167,15 @@ def test_a_skipped_step_behind_the_pivot_has_the_output_that_was_given() -> None
     story = _stuck_behind_pivot().is_asked("skip", "mail", output={"by": "phone"}).expect_status("started")
     story.completes("tax").expect_commands("last.a1")
     assert story.body("last.a1")["results"]["mail"] == {"by": "phone"}
+
+
+def test_an_output_of_a_person_that_the_process_has_no_room_for_is_rejected() -> None:
+    """What people say counts towards the limit as what participants say does."""
+    story = _stuck_behind_pivot()
+    story.checks_log = False
+    story._state = replace(story.state, payload_bytes=PROCESS_BYTES_MAX - 3)
+    story.is_asked("skip", "mail", output="long").expect_rejected("would exceed").expect_status("suspended")
+    story.is_asked("skip", "mail", output=1).expect_status("started")
 
 
 def test_a_skipped_undo_lets_the_others_go_on() -> None:
