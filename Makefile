@@ -35,8 +35,8 @@ lint: test-tools ## Check style, types, the direction of imports and the contain
 audit: test-tools ## Look for known vulnerabilities in the locked packages
 	@$(BIN)/python scripts/audit.py
 
-bench: test-servers ## Measure processes per second beside a bare relay
-	$(BIN)/python -m benchmarks
+bench: test-servers ## Measure everything beside its baselines (an hour); SUBJECTS="throughput start" for some
+	@$(BIN)/python -m benchmarks $(SUBJECTS)
 
 simulate: test-tools ## Run the coordinators under seeded faults: SEEDS=2000, or SEED=7 for one run again
 	@$(BIN)/python -m tests.simulation

@@ -1,4 +1,4 @@
-"""What the relay, the participants and the load share: names, connections, durable confirmed publishing."""
+"""What the workers share: names, connections, durable confirmed publishing."""
 
 import json
 import os
@@ -7,9 +7,8 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 
-QUORUM = {"x-queue-type": "quorum", "x-dead-letter-exchange": "saga.dead", "x-delivery-limit": 1000}
-STEPS = ("ingestion", "analysis", "indexing")
-PREFETCH = 200
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}
+_PREFETCH = 200
 
 
 def prefix() -> str:
@@ -21,7 +20,7 @@ async def open_channel() -> AbstractChannel:
     """Connect; publishes on the channel are confirmed."""
     connection = await aio_pika.connect(os.environ["SAGA_AMQP_URL"])
     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-    await channel.set_qos(prefetch_count=PREFETCH)
+    await channel.set_qos(prefetch_count=_PREFETCH)
     return channel
 
 
@@ -32,7 +31,7 @@ async def topic(channel: AbstractChannel, name: str) -> AbstractExchange:
 
 async def quorum_queue(channel: AbstractChannel, name: str) -> AbstractQueue:
     """Declare a quorum queue with the arguments that Batuta uses."""
-    arguments: dict[str, Any] = {**QUORUM, "x-dead-letter-exchange": f"{prefix()}.dead"}
+    arguments: dict[str, Any] = {**_QUORUM, "x-dead-letter-exchange": f"{prefix()}.dead"}
     return await channel.declare_queue(f"{prefix()}.{name}", durable=True, arguments=arguments)
 
 
