@@ -59,9 +59,12 @@ def _measure(
             try:
                 with Place(report.say) as place:
                     outcomes[name] = SUBJECTS[name].run(place, size)
+                failed = [f"{name}, {reason}" for reason in outcomes[name].unmeasured]
             except BenchmarkError as error:
-                failures.append(f"{name} could not be measured: {error}")
-                report.warn(failures[-1])
+                failed = [f"{name} could not be measured: {error}"]
+        failures += failed
+        for sentence in failed:
+            report.warn(sentence)
         seconds[name] = time.monotonic() - began
     return outcomes, seconds, failures
 

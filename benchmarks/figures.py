@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -22,8 +22,8 @@ class Better(StrEnum):
 class Figure:
     """One measured thing, a number per round, and where there is a baseline the same of it, round by round.
 
-    `target` is judged by the ratio where there is a baseline, else by the value. Raises BenchmarkError for a
-    round that gave no number, so that nothing is left out without a word.
+    `target` is for the ratio where there is a baseline, unless it is absolute; else for the value. Raises
+    BenchmarkError for a round that gave no number, so that nothing is left out without a word.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Figure:
     baseline_rounds: tuple[float, ...] = ()
     better: Better = Better.MORE
     target: float | None = None
+    target_is_absolute: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no measurement."""
@@ -67,7 +68,7 @@ class Figure:
     @property
     def judged(self) -> float:
         """What the target is about."""
-        return self.value if self.ratio is None else self.ratio
+        return self.value if self.ratio is None or self.target_is_absolute else self.ratio
 
     @property
     def meets_target(self) -> bool | None:
@@ -83,6 +84,7 @@ class Figure:
             "rounds": [rounded(number) for number in self.rounds],
             "better": str(self.better),
             "target": self.target,
+            "target_is_absolute": self.target_is_absolute or self.ratio is None,
             "meets_target": self.meets_target,
             "baseline": self.baseline or None,
             "baseline_value": None if self.baseline_value is None else rounded(self.baseline_value),
@@ -120,11 +122,15 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a subject gives; `notes` say what a reader of the figures should know beside them."""
+    """All that a subject gives.
+
+    `notes` say what a reader of the figures should know beside them, `unmeasured` what could not be measured.
+    """
 
     figures: Sequence[Figure]
     series: Sequence[Series] = ()
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
+    unmeasured: Sequence[str] = ()
 
 
 def is_worse(number: float, limit: float, better: Better) -> bool:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from benchmarks.figures import Outcome
 from benchmarks.place import Place, Size
-from benchmarks.subjects import alone, failing, fan_out, parallel, start, throughput
+from benchmarks.subjects import alone, failing, fan_out, http, lists, parallel, start, throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "failing": Subject("processes that are undone, beside those that complete", failing.run),
         "fan-out": Subject("1 + 50 + 1 steps, beside a relay", fan_out.run),
         "parallel": Subject("1,000 steps side by side, beside 10", parallel.run),
+        "http": Subject("starts over HTTP, beside a bare route", http.run),
+        "lists": Subject("pages and counts of very many processes", lists.run),
     }
 )
