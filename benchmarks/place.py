@@ -90,6 +90,7 @@ class Place:
         self.say = say
         self._owned = ExitStack()
         self._running: list[Running] = []
+        self._started = 0
 
     def __enter__(self) -> Self:
         """Start the broker and the store, both at once."""
@@ -127,7 +128,8 @@ class Place:
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Running:
         """Start `python <arguments>`; it ends with this place, if not before."""
-        log = self.folder / f"{len(self._running)}.log"
+        self._started += 1
+        log = self.folder / f"{self._started}.log"
         running = Running(arguments, environment, log)
         self._running.append(running)
         self._owned.enter_context(running)
@@ -216,6 +218,11 @@ class Place:
         """End a process before the others."""
         self._running.remove(running)
         running.stop()
+
+    def kill(self, running: Running) -> None:
+        """End a process before the others, as a crash does."""
+        self._running.remove(running)
+        running.kill()
 
 
 def end_in_good_order(*_: object) -> None:

@@ -12,6 +12,8 @@ FAN_OUT = "fan_out"
 FAN_WIDTH = 50
 CHAINS = (1, 3, 10, 30)
 WAITING = "waiting"
+WAITING_SHORTLY = "waiting_shortly"
+WAITS_SHORTLY_S = 20
 ITEMS = "items"
 PAYLOAD = "payload"
 WORKER = "worker"
@@ -69,8 +71,10 @@ def write_definitions(process_types: Collection[str], folder: Path, *, waits_s: 
 
 
 def _definition(process_type: str, waits_s: int) -> dict[str, object]:
-    if process_type == WAITING:
-        steps: list[dict[str, object]] = [{"name": "wait", "signal": True, "timeout": waits_s}]
+    steps: list[dict[str, object]]
+    if process_type in {WAITING, WAITING_SHORTLY}:
+        timeout = waits_s if process_type == WAITING else WAITS_SHORTLY_S
+        steps = [{"name": "wait", "signal": True, "timeout": timeout}]
     elif process_type == ITEMS:
         each = {"for_each": "parameters.items", "at_once": 100, "input": {"item": "item"}}
         steps = [_step(PlannedStep("work")) | each]

@@ -6,7 +6,18 @@ from types import MappingProxyType
 
 from benchmarks.figures import Outcome
 from benchmarks.place import Place, Size
-from benchmarks.subjects import alone, failing, fan_out, http, lists, parallel, start, throughput
+from benchmarks.subjects import (
+    alone,
+    failing,
+    fan_out,
+    http,
+    lists,
+    memory,
+    parallel,
+    start,
+    throughput,
+    timers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +38,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "parallel": Subject("1,000 steps side by side, beside 10", parallel.run),
         "http": Subject("starts over HTTP, beside a bare route", http.run),
         "lists": Subject("pages and counts of very many processes", lists.run),
+        "memory": Subject("memory of a coordinator under a large backlog", memory.run),
+        "timers": Subject("very many processes that wait: how late, and at what cost", timers.run),
     }
 )
