@@ -10,6 +10,7 @@ from benchmarks.subjects import (
     alone,
     failing,
     fan_out,
+    growth,
     http,
     lists,
     memory,
@@ -40,5 +41,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "lists": Subject("pages and counts of very many processes", lists.run),
         "memory": Subject("memory of a coordinator under a large backlog", memory.run),
         "timers": Subject("very many processes that wait: how late, and at what cost", timers.run),
+        "growth": Subject("the rate by coordinators, length and payload, beside a relay", growth.run),
     }
 )
