@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 
+from benchmarks.charts import draw
 from benchmarks.figures import BenchmarkError, Outcome
 from benchmarks.floors import below_floor, floors_from, load_floors, save_floors
 from benchmarks.place import Place, Size, end_in_good_order
 from benchmarks.report import Report, show
-from benchmarks.results import QUICK, RESULTS, merge
+from benchmarks.results import CHARTS, QUICK, RESULTS, merge
 from benchmarks.subjects import SUBJECTS
 
 
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         report.warn("interrupted: all that was started has been ended")
         return 128 + signal.SIGINT
     show(outcomes)
-    merge(QUICK / "results.json" if size.is_quick else RESULTS, outcomes, seconds=seconds)
+    results, charts = (QUICK / "results.json", QUICK / "charts") if size.is_quick else (RESULTS, CHARTS)
+    if outcomes:
+        merge(results, outcomes, seconds=seconds)
+        draw(results, charts)
     figures = [figure for outcome in outcomes.values() for figure in outcome.figures]
     if options.record_floors:
         save_floors(load_floors() | floors_from(figures))
