@@ -69,7 +69,11 @@ class MongoProjectionStore:
     async def page(
         self, chosen: ProjectionFilter, *, after: Position | None, limit: int
     ) -> Sequence[Projection]:
-        """List from the newest start to the oldest; an index answers each single filter in this order."""
+        """List from the newest start to the oldest, by an index in this order.
+
+        So a page reads about what it gives, for each filter and for any two of type, status and a label.
+        With more of them it may read long, where many processes have any two and few have all.
+        """
         with unavailable():
             cursor = self._processes.find(filter_query(chosen, after)).sort(_NEWEST_FIRST).limit(limit)
             return [_projection(document) for document in await cursor.to_list(limit)]
