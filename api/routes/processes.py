@@ -83,12 +83,12 @@ async def list_processes(  # noqa: PLR0913, PLR0917 - one per filter
     responses=refusals(),
 )
 async def count_processes(_: MayRead, services: TheServices) -> JsonAnswer:
-    """Count the processes by status and type."""
+    """Count the processes by status and type; the header Age says how many seconds ago they were counted."""
     async with promptly():
         counts = await services.read.counts()
     by_status: Counter[str] = Counter()
     by_type: defaultdict[str, dict[str, Json]] = defaultdict(dict)
-    for (process_type, status), count in sorted(counts.items()):
+    for (process_type, status), count in sorted(counts.by_type_and_status.items()):
         by_status[status] += count
         by_type[process_type][status] = count
     document: JsonObject = {
@@ -96,7 +96,7 @@ async def count_processes(_: MayRead, services: TheServices) -> JsonAnswer:
         "by_status": dict[str, Json](by_status),
         "by_type": dict[str, Json](by_type),
     }
-    return JsonAnswer(document)
+    return JsonAnswer(document, headers={"age": str(int(counts.age_s))})
 
 
 @router.get(

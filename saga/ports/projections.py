@@ -81,7 +81,7 @@ class ProjectionStore(Protocol):
         ...
 
     async def counts(self) -> Mapping[tuple[str, str], int]:
-        """Count the processes by (process type, status)."""
+        """Count the processes by (process type, status); may take a second and more for a million of them."""
         ...
 
     async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:

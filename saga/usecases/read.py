@@ -1,7 +1,7 @@
 """What anybody can ask about processes: one, its log, a page of many, and to be told when one moves on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from saga.definition.catalog import Catalog
@@ -16,6 +16,7 @@ from saga.process.evolve import fold
 from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
+from saga.usecases.counting import Counts, ProcessCounts
 from saga.usecases.durations import StepDurations
 from saga.views.estimate import estimated_end
 from saga.views.event import event_entries
@@ -51,6 +52,7 @@ class ReadProcesses:
         self._bus = bus
         self._clock = clock
         self._durations = StepDurations(projections, clock)
+        self._counts = ProcessCounts(projections)
 
     async def get(self, process_id: str) -> ProcessState | None:
         """Give where a process stands; None for one that was never accepted."""
@@ -136,9 +138,9 @@ class ReadProcesses:
         last = Position(shown[-1].started_at, shown[-1].process_id) if more else None
         return [summary(projection) for projection in shown], last
 
-    async def counts(self) -> Mapping[tuple[str, str], int]:
-        """Count the processes by (process type, status)."""
-        return await self._projections.counts()
+    async def counts(self) -> Counts:
+        """Count the processes by (process type, status); of very many the numbers may be a minute old."""
+        return await self._counts.now()
 
     def process_types(self) -> list[JsonObject]:
         """List the process types that can be started."""

@@ -240,7 +240,9 @@ async def test_counts_add_up(tmp_path: Path) -> None:
     async with running_service(tmp_path) as own:
         await own.play(await own.start(), *_ended())
         await own.start()
-        counts = await _read(own, "/process/counts")
+        answer = await own.http.get("/process/counts")
+    counts = answer.json()
+    assert answer.headers["age"] == "0"
     Counts.model_validate(counts)
     assert counts == {
         "total": 2,
