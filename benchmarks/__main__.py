@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.charts import draw
 from benchmarks.figures import BenchmarkError, Outcome
@@ -30,17 +31,16 @@ def main(arguments: Sequence[str]) -> int:
         backlog=options.backlog or (2_000 if options.quick else 200_000),
         stored=options.stored or (10_000 if options.quick else 1_000_000),
     )
+    results, charts = (QUICK / "results.json", QUICK / "charts") if size.is_quick else (RESULTS, CHARTS)
     report = Report(len(options.subjects))
     try:
         with report.shown():
-            outcomes, seconds, failures = _measure(options.subjects, size, report)
+            outcomes, failures = _measure(options.subjects, size, report, results)
     except KeyboardInterrupt:
         report.warn("interrupted: all that was started has been ended")
         return 128 + signal.SIGINT
     show(outcomes)
-    results, charts = (QUICK / "results.json", QUICK / "charts") if size.is_quick else (RESULTS, CHARTS)
     if outcomes:
-        merge(results, outcomes, seconds=seconds)
         draw(results, charts)
     figures = [figure for outcome in outcomes.values() for figure in outcome.figures]
     if options.record_floors:
@@ -52,10 +52,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(
-    names: Sequence[str], size: Size, report: Report
-) -> tuple[dict[str, Outcome], dict[str, float], list[str]]:
+    names: Sequence[str], size: Size, report: Report, results: Path
+) -> tuple[dict[str, Outcome], list[str]]:
+    """Measure one subject after the other, and write each at once; a failure costs no other subject."""
     outcomes: dict[str, Outcome] = {}
-    seconds: dict[str, float] = {}
     failures: list[str] = []
     for name in names:
         began = time.monotonic()
@@ -63,14 +63,16 @@ def _measure(
             try:
                 with Place(report.say) as place:
                     outcomes[name] = SUBJECTS[name].run(place, size)
-                failed = [f"{name}, {reason}" for reason in outcomes[name].unmeasured]
-            except BenchmarkError as error:
-                failed = [f"{name} could not be measured: {error}"]
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other subjects can be measured
+                kind = "" if isinstance(error, BenchmarkError) else f"{type(error).__name__}: "
+                failed = [f"{name} could not be measured: {kind}{error}"]
+            else:
+                failed = [f"{name}: {reason}" for reason in outcomes[name].unmeasured]
+                merge(results, name, outcomes[name], seconds=time.monotonic() - began)
         failures += failed
         for sentence in failed:
             report.warn(sentence)
-        seconds[name] = time.monotonic() - began
-    return outcomes, seconds, failures
+    return outcomes, failures
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -55,7 +55,7 @@ def _ratios(figures: Sequence[Document], folder: Path) -> Path | None:
         if figure["name"] in floors:
             axes.plot([floors[figure["name"]]], [place], "o", color=MARK, markersize=4)
     axes.axvline(1, color=BASELINE, linewidth=0.8)
-    axes.set_xlabel("ratio to the baseline (line: target, dot: recorded floor)")
+    axes.set_xlabel("ratio to the baseline; line: target (green met, red missed), dot: recorded floor")
     return _saved(drawing, folder / "ratios.png")
 
 
@@ -65,7 +65,7 @@ def _targets(figures: Sequence[Document], folder: Path) -> Path | None:
     if not shown:
         return None
     drawing, axes = _bars(
-        [f"{figure['name']}" for figure in shown],
+        [figure["name"] for figure in shown],
         [_used_up(figure) for figure in shown],
         [_colour(figure) for figure in shown],
     )

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
@@ -23,18 +22,17 @@ QUICK = HERE / "out"
 Document: TypeAlias = dict[str, object]
 
 
-def merge(results: Path, outcomes: Mapping[str, Outcome], *, seconds: Mapping[str, float]) -> None:
-    """Replace the subjects that were measured now; the others keep what was measured before."""
+def merge(results: Path, subject: str, outcome: Outcome, *, seconds: float) -> None:
+    """Replace what is known of a subject; the others keep what was measured before."""
     known: dict[str, Document] = json.loads(results.read_text("utf-8")) if results.exists() else {}
-    circumstances = _circumstances()
-    for name, outcome in outcomes.items():
-        known[name] = {
-            **circumstances,
-            "took_s": round(seconds[name], 1),
-            "figures": [figure.document() for figure in outcome.figures],
-            "series": [series.document() for series in outcome.series],
-            "notes": list(outcome.notes),
-        }
+    known[subject] = {
+        **_circumstances(),
+        "took_s": round(seconds, 1),
+        "figures": [figure.document() for figure in outcome.figures],
+        "series": [series.document() for series in outcome.series],
+        "notes": list(outcome.notes),
+        "unmeasured": list(outcome.unmeasured),
+    }
     results.parent.mkdir(exist_ok=True)
     results.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
