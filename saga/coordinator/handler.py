@@ -8,7 +8,7 @@ received, decided, append_sent, appended, published, confirmed, projected, acked
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from saga.coordinator.admission import Admitted, AdmittedControl, AdmittedStart, Rejected, is_progress
@@ -29,7 +29,7 @@ from saga.ports.event_log import EventLog
 from saga.ports.observer import Observer
 from saga.process.effects import effects
 from saga.process.state import ProcessState
-from saga.process.timers import next_wake
+from saga.process.timers import Wake, next_wake
 from saga.process.transition import Cause, Transition
 
 
@@ -56,6 +56,7 @@ class Settled:
 
     graph: StepGraph
     state: ProcessState
+    wake: Wake | None
     untold: Sequence[Transition] = ()
     parked: str | None = None
 
@@ -80,7 +81,7 @@ class Handler:
             return None
         # No command waits for these: they only hold up the acknowledgement.
         await parts.locks.settle(settled.graph, settled.state)
-        await parts.projector.save(settled.graph, settled.state)
+        await parts.projector.save(settled.state, settled.wake)
         parts.observer.reached("projected")
         await parts.publisher.life(settled.state, settled.untold)
         return settled
@@ -150,10 +151,11 @@ class Handler:
         parts.observer.reached("append_sent")
         await patiently(lambda: parts.log.append(transition), parts.observer)
         parts.observer.reached("appended")
-        parts.timekeeper.set(state.process_id, state.version, next_wake(ruling.graph, state))
+        wake = next_wake(ruling.graph, state, ruling.seen)
+        parts.timekeeper.set(state.process_id, state.version, wake)
         await parts.publisher.commands(state, transition.commands, at=transition.at)
-        parts.standings.keep(ruling.graph, state)
-        return Settled(ruling.graph, state, (transition,), ruling.parked)
+        parts.standings.keep(ruling.graph, state, ruling.seen)
+        return Settled(ruling.graph, state, wake, (transition,), ruling.parked)
 
     async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
         """Tell again what a message changed that is in the log already: its first acknowledgement was lost.
@@ -161,17 +163,23 @@ class Handler:
         Of its commands, those that may not have been published were so when the log was read. More would echo:
         each copy of a command brings one more reply, and each of these one more copy of the next command.
         """
-        parts, state = self._parts, ruling.state
+        parts = self._parts
+        settled = Settled(
+            ruling.graph,
+            ruling.state,
+            next_wake(ruling.graph, ruling.state, ruling.seen),
+            parked=ruling.parked,
+        )
         if is_progress(message):
-            return Settled(ruling.graph, state)
+            return settled
         log = await patiently(lambda: parts.log.read(message.process_id), parts.observer)
         for transition in log:
             if transition.cause.identity == message.identity:
                 parts.observer.counted("duplicate")
-                return Settled(ruling.graph, state, (transition,), ruling.parked)
+                return replace(settled, untold=(transition,))
         if isinstance(message, AdmittedControl):
             parts.observer.counted("request_unrecorded")
-        return Settled(ruling.graph, state, parked=ruling.parked)
+        return settled
 
     async def _now(self) -> int:
         return self._parts.clock.now()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from saga.definition.graph import StepGraph
 from saga.process.state import ProcessState
+from saga.process.survey import Survey
 
 STATES_MAX = 10_000
 BYTES_MAX = 64 * 1024 * 1024
@@ -13,10 +14,11 @@ _FRAME_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class KnownState:
-    """Hold a state that was true once, with the graph of its definition."""
+    """Hold a state that was true once, with the graph of its definition, and its survey where that is known."""
 
     state: ProcessState
     graph: StepGraph
+    seen: Survey | None = None
 
     @property
     def size(self) -> int:
@@ -40,12 +42,12 @@ class KnownStates:
             self._states.move_to_end(process_id)
         return known
 
-    def keep(self, graph: StepGraph, state: ProcessState) -> None:
+    def keep(self, graph: StepGraph, state: ProcessState, seen: Survey | None = None) -> None:
         """Remember a state; an ended one is forgotten, since little comes after it."""
         self.forget(state.process_id)
         if state.status.is_ended:
             return
-        known = KnownState(state, graph)
+        known = KnownState(state, graph, seen)
         self._states[state.process_id] = known
         self._bytes += known.size
         while len(self._states) > self._states_max or (

@@ -4,22 +4,20 @@ import asyncio
 from dataclasses import dataclass, field
 
 from saga.coordinator.patience import patiently
-from saga.definition.graph import StepGraph
 from saga.ports.observer import Observer
 from saga.ports.projections import Projection, ProjectionStore
 from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot
 from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
-from saga.process.timers import next_wake
+from saga.process.timers import Wake
 
 # A snapshot above this size is left out: the store could not hold it, and the log has it all.
 SNAPSHOT_MAX = 8 * 1024 * 1024
 NO_SNAPSHOT = 0
 
 
-def project(graph: StepGraph, state: ProcessState) -> Projection:
-    """Write a state as queries see it."""
-    wake = next_wake(graph, state)
+def project(state: ProcessState, wake: Wake | None) -> Projection:
+    """Write a state, and its earliest timer, as queries see them."""
     fits = state.payload_bytes <= SNAPSHOT_MAX
     return Projection(
         process_id=state.process_id,
@@ -43,7 +41,7 @@ def project(graph: StepGraph, state: ProcessState) -> Projection:
 class _Writing:
     """One process's write under way, and the newer version that waits for it."""
 
-    waiting: tuple[StepGraph, ProcessState] | None = None
+    waiting: tuple[ProcessState, Wake | None] | None = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
 
@@ -56,24 +54,24 @@ class Projector:
         self._writing: dict[str, _Writing] = {}
         self._follow_ups: set[asyncio.Future[None]] = set()
 
-    async def save(self, graph: StepGraph, state: ProcessState) -> None:
+    async def save(self, state: ProcessState, wake: Wake | None) -> None:
         """Return when this version, or a later one, is stored durably."""
         writing = self._writing.get(state.process_id)
         if writing is not None:
-            if writing.waiting is None or writing.waiting[1].version < state.version:
-                writing.waiting = (graph, state)
+            if writing.waiting is None or writing.waiting[0].version < state.version:
+                writing.waiting = (state, wake)
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             writing.waiters.append(done)
             await done
             return
         self._writing[state.process_id] = writing = _Writing()
         try:
-            await self._write(graph, state)
+            await self._write(state, wake)
         finally:
             self._hand_over(state.process_id, writing)
 
-    async def _write(self, graph: StepGraph, state: ProcessState) -> None:
-        projection = project(graph, state)
+    async def _write(self, state: ProcessState, wake: Wake | None) -> None:
+        projection = project(state, wake)
         await patiently(lambda: self._store.save(projection), self._observer)
 
     def _hand_over(self, process_id: str, writing: _Writing) -> None:

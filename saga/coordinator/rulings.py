@@ -18,7 +18,6 @@ from saga.definition.graph import StepGraph
 from saga.messages.json_text import to_text
 from saga.messages.start import StartCommand
 from saga.process.decide import decide, knows
-from saga.process.draft import Draft
 from saga.process.events import Accepted, Event, Suspended
 from saga.process.evolve import evolve
 from saga.process.inputs import (
@@ -31,15 +30,20 @@ from saga.process.inputs import (
 from saga.process.limits import PROCESS_BYTES_MAX, UNDECIDABLE
 from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
+from saga.process.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Hold what a ruling is made on; only a fresh one, just read from the log, may rule that nothing changes."""
+    """Hold what a ruling is made on; only a fresh one, just read from the log, may rule that nothing changes.
+
+    `seen` is the survey of the state, where the decision before left it.
+    """
 
     state: ProcessState
     graph: StepGraph
     is_fresh: bool
+    seen: Survey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Ruling:
 
     graph: StepGraph
     state: ProcessState
+    seen: Survey | None
     events: tuple[Event, ...]
     parked: str | None = None
 
@@ -64,16 +69,16 @@ def rule(message: Admitted, standing: Standing, now: int, *, is_paused: bool = F
 
     Raises Rejected, which is final on a fresh standing only.
     """
-    state, graph = standing.state, standing.graph
+    state = standing.state
     match message:
         case AdmittedStart():
             if message.command.request_hash != state.origin.request_hash:
                 raise Rejected("conflicting-start", "this process id belongs to another request")
-            return _decided(graph, state, StartRequested(is_paused), now)
+            return _decided(standing, StartRequested(is_paused), now)
         case AdmittedReply():
-            return _rule_on_reply(message, graph, state, now)
+            return _rule_on_reply(message, standing, now)
         case AdmittedWake() | AdmittedControl() | AdmittedLockNews():
-            return _decided(graph, state, message.received, now)
+            return _decided(standing, message.received, now)
         case _:
             assert_never(message)
 
@@ -96,7 +101,7 @@ def rule_on_new(message: AdmittedStart, beginning: Beginning, now: int) -> Rulin
         raise Rejected("invalid-parameters", sentences)
     accepted = acceptance(message.command, beginning, message.principal, message.traceparent)
     state = evolve(None, accepted, at=now, process_id=message.process_id)
-    begun = _decided(known.graph, state, StartRequested(beginning.is_paused), now)
+    begun = _decided(Standing(state, known.graph, is_fresh=False), StartRequested(beginning.is_paused), now)
     return replace(begun, events=(accepted, *begun.events))
 
 
@@ -120,7 +125,8 @@ def acceptance(
     )
 
 
-def _rule_on_reply(message: AdmittedReply, graph: StepGraph, state: ProcessState, now: int) -> Ruling:
+def _rule_on_reply(message: AdmittedReply, standing: Standing, now: int) -> Ruling:
+    state = standing.state
     if not knows(state, message.received):
         raise Rejected("unknown-command", "command_id is none that this process ever sent")
     received: ReplyReceived = message.received
@@ -135,17 +141,18 @@ def _rule_on_reply(message: AdmittedReply, graph: StepGraph, state: ProcessState
             received.direction, received.step, received.attempt, "unusable_output", error, effect_unknown=True
         )
     # Also where nothing changes: the server may have died between the append and the dead letters.
-    return replace(_decided(graph, state, received, now), parked=parked)
+    return replace(_decided(standing, received, now), parked=parked)
 
 
-def _decided(graph: StepGraph, state: ProcessState, received: Input, now: int) -> Ruling:
+def _decided(standing: Standing, received: Input, now: int) -> Ruling:
+    graph, state = standing.graph, standing.state
     try:
-        decision = decide(graph, state, received, now)
+        decision = decide(graph, state, received, now, standing.seen)
     except Exception as error:  # a defect of ours must stop this process, visibly, and never the queue
         if state.status not in (ProcessStatus.STARTED, ProcessStatus.COMPENSATING):
             raise Rejected("undecidable", f"{type(error).__name__} while deciding") from error
         detail = f"{type(error).__name__} while deciding on {type(received).__name__}"
-        draft = Draft(graph, state, max(now, state.updated_at))
-        draft.record(Suspended(UNDECIDABLE, None, detail))
-        decision = draft.decision()
-    return Ruling(graph, decision.state, decision.events)
+        suspended = Suspended(UNDECIDABLE, None, detail)
+        after = evolve(state, suspended, at=max(now, state.updated_at), process_id=state.process_id)
+        return Ruling(graph, after, None, (suspended,))
+    return Ruling(graph, decision.state, decision.seen, decision.events)

@@ -17,6 +17,7 @@ from saga.definition.graph import StepGraph
 from saga.ports.observer import Observer
 from saga.process.effects import outstanding
 from saga.process.state import ProcessState
+from saga.process.survey import Survey
 from saga.process.timers import next_wake
 
 
@@ -41,11 +42,11 @@ class Standings:
     def remembered(self, message: Admitted) -> Standing | None:
         """Give the process as it stood last, which may be stale; None where it isn't remembered."""
         known = self._states.get(message.process_id)
-        return None if known is None else Standing(known.state, known.graph, is_fresh=False)
+        return None if known is None else Standing(known.state, known.graph, is_fresh=False, seen=known.seen)
 
-    def keep(self, graph: StepGraph, state: ProcessState) -> None:
+    def keep(self, graph: StepGraph, state: ProcessState, seen: Survey | None) -> None:
         """Remember where a process stands now: not before all its commands are published."""
-        self._states.keep(graph, state)
+        self._states.keep(graph, state, seen)
 
     async def fresh(self, message: Admitted) -> Standing | NoProcess:
         """Read the process from the log. Raises UnreadableLog, UnknownDefinition and GaveUp."""
@@ -74,5 +75,6 @@ class Standings:
             ]
             await self._publisher.commands(state, commands, at=transition.at, again=True)
         await self._publisher.life(state, loaded.tail)
-        await self._projector.save(loaded.graph, state)
-        self._timekeeper.set(state.process_id, state.version, next_wake(loaded.graph, state))
+        wake = next_wake(loaded.graph, state)
+        await self._projector.save(state, wake)
+        self._timekeeper.set(state.process_id, state.version, wake)

@@ -21,10 +21,7 @@ from saga.process.limits import (
     SPARE_EVENTS,
 )
 from saga.process.mapping import MappingFailed, as_text, evaluate, evaluate_object
-from saga.process.state import Effort, ProcessState
-from saga.process.status import Direction, EffortStatus, ProcessStatus
-from saga.process.survey import (
-    Survey,
+from saga.process.order import (
     events_there_and_back,
     is_gathered,
     is_left_out,
@@ -34,6 +31,9 @@ from saga.process.survey import (
     unasked,
     undoable,
 )
+from saga.process.state import Effort, ProcessState
+from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.survey import Survey
 from saga.process.turning import turn_back
 
 
@@ -65,7 +65,7 @@ def _follow(draft: Draft) -> bool:
 
 def _ask(draft: Draft) -> bool:
     """Ask what became of attempts that were not answered; True where one can't be asked about."""
-    for name in unasked(draft.state):
+    for name in unasked(draft.state, draft.seen):
         match start_attempt(draft, Direction.VERIFY, name):
             case Start.REFUSED:
                 conclude(draft, name, had_no_effect=False)
@@ -109,7 +109,7 @@ def _go_forward(draft: Draft) -> bool:
         return draft.state.is_going_back
     seen = draft.seen
     for node in nodes_in(draft.graph, seen.expanded):
-        if is_gathered(draft.state, node):
+        if is_gathered(node, seen):
             draft.record(ev.Gathered(node.name))
             return True
     if seen.done == seen.everything:
@@ -118,7 +118,7 @@ def _go_forward(draft: Draft) -> bool:
     if _is_near_limit(draft):
         return _stop_at_limit(draft)
     for node in nodes_in(draft.graph, seen.expanded):
-        if _release(draft, Direction.ACTION, startable_items(draft.state, node)) is Start.REFUSED:
+        if _release(draft, Direction.ACTION, startable_items(draft.state, node, seen)) is Start.REFUSED:
             return True
     for node in startable(draft.graph, seen):
         if draft.is_full:
@@ -228,7 +228,6 @@ def _go_back(draft: Draft) -> bool:
         return False  # what is in flight is awaited: its outcome says whether it must be undone
     if draft.state.undo_plan is None:
         draft.record(ev.CompensationPlanned(to_undo(draft.graph, draft.state)))
-        seen = draft.seen
     if not seen.not_undone:
         draft.record(ev.Compensated())
         return False

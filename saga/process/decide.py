@@ -16,12 +16,19 @@ from saga.process.locking import answer_lock, end_with_holder
 from saga.process.operating import operate
 from saga.process.replying import fail, progress, succeed
 from saga.process.state import ProcessState
+from saga.process.survey import Survey
 from saga.process.waking import wake
 
 
-def decide(graph: StepGraph, state: ProcessState, received: inputs.Input, now: int) -> Decision:
-    """Give what an input causes in a process that exists; a decision without events changes nothing."""
-    draft = Draft(graph, state, max(now, state.updated_at))
+def decide(
+    graph: StepGraph, state: ProcessState, received: inputs.Input, now: int, seen: Survey | None = None
+) -> Decision:
+    """Give what an input causes in a process that exists; a decision without events changes nothing.
+
+    `seen` is the survey of this very state, where the caller has it from the decision before: without it all
+    steps are looked at once.
+    """
+    draft = Draft(graph, state, max(now, state.updated_at), seen)
     match received:
         case inputs.StartRequested():
             _begin(draft, received)

@@ -9,7 +9,7 @@ from saga.process.evolve import evolve
 from saga.process.limits import COMMANDS_BYTES_MAX
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import Direction
-from saga.process.survey import Survey, survey
+from saga.process.survey import Survey, survey, touched
 
 
 def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
@@ -25,43 +25,39 @@ def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Hold the events of one decision and the state that they lead to."""
+    """Hold the events of one decision, the state that they lead to, and where its steps stand then."""
 
     events: tuple[Event, ...]
     state: ProcessState
+    seen: Survey
 
 
 class Draft:
     """Collect the events of one decision; lives within one call of `decide` and is never shared."""
 
-    __slots__ = ("_bytes", "_decoded", "_seen", "events", "graph", "is_full", "now", "state")
+    __slots__ = ("_bytes", "_decoded", "events", "graph", "is_full", "now", "seen", "state")
 
-    def __init__(self, graph: StepGraph, state: ProcessState, now: int) -> None:
+    def __init__(self, graph: StepGraph, state: ProcessState, now: int, seen: Survey | None = None) -> None:
         self.graph = graph
         self.state = state
         self.now = now
         self.events: list[Event] = []
         self.is_full = False
         self._bytes = 0
-        self._seen: Survey | None = None
+        # Where the steps stand now.
+        self.seen = survey(graph, state) if seen is None else seen.copy()
         self._decoded: dict[str, Json] = {}
 
     def record(self, event: Event) -> None:
         """Add an event and fold it."""
-        self._seen = None
-        self.state = evolve(self.state, event, at=self.now, process_id=self.state.process_id)
+        before = self.state
+        self.state = evolve(before, event, at=self.now, process_id=before.process_id)
+        self.seen.follow(self.graph, before, self.state, touched(event))
         self.events.append(event)
-
-    @property
-    def seen(self) -> Survey:
-        """Give where the steps stand now; surveyed once for as long as nothing is recorded."""
-        if self._seen is None:
-            self._seen = survey(self.graph, self.state)
-        return self._seen
 
     def decision(self) -> Decision:
         """Give what was decided."""
-        return Decision(tuple(self.events), self.state)
+        return Decision(tuple(self.events), self.state, self.seen)
 
     def plan(self, direction: Direction, step: str) -> EffortPlan:
         """Give how a direction of a step is carried out."""

@@ -204,7 +204,7 @@ def _with_attempt(effort: Effort, attempt: Attempt) -> Effort:
 
 
 def _with_step(state: ProcessState, name: str, step: StepState) -> Changes:
-    return {"steps": MappingProxyType({**state.steps, name: step})}
+    return {"steps": MappingProxyType(state.steps | {name: step})}
 
 
 def _unasked(step: StepState, at: int) -> StepState:
@@ -228,4 +228,4 @@ def _steps_with(
             after = replace(before, verify=effort)
         case _:
             assert_never(direction)
-    return MappingProxyType({**state.steps, name: after})
+    return MappingProxyType(state.steps | {name: after})

@@ -159,7 +159,7 @@ class ProcessState:
     joined_to: str | None = None
     locks: tuple[Lock, ...] | None = None
     requests: frozenset[str] = frozenset()
-    steps: Mapping[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
+    steps: MappingProxyType[str, StepState] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def process_id(self) -> str:

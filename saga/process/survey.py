@@ -1,206 +1,286 @@
-"""Where all steps of a process stand, as bit masks over the graph's positions, read in one pass.
+"""Where all steps of a process stand, as bit masks over the graph's positions, kept up to date event by event.
 
 With masks, each rule about order is one expression: a step may start when `node.before & ~done` is
 nothing, and be undone when `node.descendants & not_undone` is nothing. The instances of a step that runs once
-per item share its bit.
+per item share its bit, and are counted beside. So one event costs the same in a process of three steps and of a
+thousand.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from saga.definition.graph import StepGraph, StepNode, nodes_in
-from saga.process.state import ProcessState, StepState, instance_name
-from saga.process.status import AttemptOutcome, EffortStatus
+from saga.definition.graph import StepGraph, StepNode
+from saga.process import events as ev
+from saga.process.state import Effort, ProcessState, StepState, split_instance
+from saga.process.status import Direction, EffortStatus
+
+_RANK = {status: rank for rank, status in enumerate(EffortStatus)}
+_KINDS = len(_RANK)
+_PENDING, _RUNNING, _RETRYING, _VERIFYING, _DONE, _FAILED, _UNKNOWN, _SKIPPED = range(_KINDS)
 
 
-@dataclass(frozen=True, slots=True)
+class Instances:
+    """Count the instances of one step by where they stand, each way.
+
+    No instance before `next_action` waits for its start, and none before `next_undo` for its undo.
+    """
+
+    __slots__ = ("actions", "count", "next_action", "next_undo", "undos")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.actions = [count] + [0] * (_KINDS - 1)
+        self.undos = [0] * _KINDS
+        self.next_action = 0
+        self.next_undo = count
+
+    def copy(self) -> "Instances":
+        """Give the same counts again, to be counted on."""
+        copied = Instances(self.count)
+        copied.actions, copied.undos = self.actions.copy(), self.undos.copy()
+        copied.next_action, copied.next_undo = self.next_action, self.next_undo
+        return copied
+
+    @property
+    def is_any_spent(self) -> bool:
+        """Say whether an instance failed or is unknown."""
+        return bool(self.actions[_FAILED] or self.actions[_UNKNOWN])
+
+    @property
+    def are_settled(self) -> bool:
+        """Say whether all are completed or skipped."""
+        return self.count == self.actions[_DONE] + self.actions[_SKIPPED]
+
+    @property
+    def under_way(self) -> int:
+        """Count those whose action is open."""
+        return _open_in(self.actions)
+
+    @property
+    def undos_under_way(self) -> int:
+        """Count those whose undo is open."""
+        return _open_in(self.undos)
+
+
 class Survey:
     """Hold one mask per standing of the actions, and of the undos in the plan.
 
-    `done` is completed or skipped. `expanded` are steps whose instances are being worked on. `in_flight` counts
-    the efforts of all directions that are open.
+    It belongs to one draft, which follows the state with it; once the decision is made nobody changes it.
+    `parts` counts the steps and all instances, `in_flight` the efforts of all directions that are open,
+    `asking` the actions whose participant must be asked and is not yet. `timers` says when an attempt is over
+    or comes, `by_step` counts the instances of a step, and `spread` says of which steps there are any where.
     """
 
-    everything: int
-    untouched: int
-    open: int
-    completed: int
-    done: int
-    failed: int
-    unknown: int
-    expanded: int
-    undo_pending: int
-    undo_open: int
-    undo_stuck: int
-    in_flight: int
+    __slots__ = (
+        "actions", "asking", "by_step", "everything", "expanded",
+        "in_flight", "parts", "spread", "timers", "undos",
+    )  # fmt: skip
+
+    def __init__(self, graph: StepGraph) -> None:
+        self.everything = (1 << len(graph.nodes)) - 1
+        self.expanded = 0
+        self.parts = len(graph.nodes)
+        self.in_flight = 0
+        self.asking = 0
+        self.timers: dict[tuple[str, Direction], tuple[int, EffortStatus]] = {}
+        self.actions = [self.everything] + [0] * (_KINDS - 1)
+        self.undos = [0] * _KINDS
+        self.spread = [0] * _KINDS
+        self.by_step: dict[str, Instances] = {}
+
+    def copy(self) -> "Survey":
+        """Give a survey that can follow on; the cost is that of a few small lists, and of the timers."""
+        copied = Survey.__new__(Survey)
+        copied.everything, copied.expanded, copied.parts = self.everything, self.expanded, self.parts
+        copied.in_flight, copied.asking = self.in_flight, self.asking
+        copied.timers = self.timers.copy()
+        copied.actions, copied.undos = self.actions.copy(), self.undos.copy()
+        copied.spread = self.spread.copy()
+        copied.by_step = {name: instances.copy() for name, instances in self.by_step.items()}
+        return copied
+
+    @property
+    def untouched(self) -> int:
+        """Give the steps that nothing happened to."""
+        return self.actions[_PENDING]
+
+    @property
+    def open(self) -> int:
+        """Give the steps that an answer, or another attempt, is awaited of."""
+        return _any_open(self.actions) | _any_open(self.spread)
+
+    @property
+    def completed(self) -> int:
+        """Give the steps that completed."""
+        return self.actions[_DONE]
+
+    @property
+    def done(self) -> int:
+        """Give the steps that are completed or skipped."""
+        return self.actions[_DONE] | self.actions[_SKIPPED]
+
+    @property
+    def failed(self) -> int:
+        """Give the steps that failed for good, or with an instance that did."""
+        return self.actions[_FAILED] | self.spread[_FAILED]
+
+    @property
+    def unknown(self) -> int:
+        """Give the steps of which nobody knows the outcome, or of one of their instances."""
+        return self.actions[_UNKNOWN] | self.spread[_UNKNOWN]
+
+    @property
+    def undo_pending(self) -> int:
+        """Give the steps in the plan whose undo waits for its turn."""
+        return self.undos[_PENDING]
+
+    @property
+    def undo_open(self) -> int:
+        """Give the steps whose undo is under way."""
+        return self.undos[_RUNNING] | self.undos[_RETRYING]
+
+    @property
+    def undo_stuck(self) -> int:
+        """Give the steps whose undo spent its attempts."""
+        return self.undos[_FAILED]
 
     @property
     def not_undone(self) -> int:
         """Give the steps in the plan whose undo is not acknowledged."""
         return self.undo_pending | self.undo_open | self.undo_stuck
 
+    def instances(self, node: StepNode) -> Instances | None:
+        """Give the counts of a step's instances; None where it has none."""
+        return self.by_step.get(node.name)
 
-_NOWHERE = dict.fromkeys(EffortStatus, 0)
+    def follow(
+        self, graph: StepGraph, before: ProcessState, after: ProcessState, names: Iterable[str]
+    ) -> None:
+        """Take in what changed in the steps and instances of these names."""
+        for name in names:
+            self.move(graph, name, before.steps.get(name), after.step(name))
+
+    def move(self, graph: StepGraph, name: str, before: StepState | None, after: StepState) -> None:
+        """Take in what changed in one step or instance; None where it was untouched before."""
+        was = StepState() if before is None else before
+        node = graph.by_name.get(name)
+        if node is None:
+            step, index = split_instance(name)
+            self._move_instance(graph.by_name[step], index or 0, was, after)
+        else:
+            self._move_step(node, was, after)
+        if was.action is not after.action:
+            self.asking += must_be_asked(after) - must_be_asked(was)
+            self._time(name, Direction.ACTION, after.action)
+        elif was.verify is not after.verify:
+            self.asking += must_be_asked(after) - must_be_asked(was)
+        if after.undo is not None and after.undo is not was.undo:
+            self._time(name, Direction.COMPENSATION, after.undo)
+        if after.verify is not None and after.verify is not was.verify:
+            self._time(name, Direction.VERIFY, after.verify)
+
+    def _move_step(self, node: StepNode, was: StepState, after: StepState) -> None:
+        bit = node.bit
+        if after.items is not None and after.items is not was.items:
+            self.parts += len(after.items) - len(was.items or ())
+            self.by_step[node.name] = Instances(len(after.items))
+        if _is_expanded(was):
+            self.expanded &= ~bit
+        else:
+            self.actions[_RANK[was.action.status]] &= ~bit
+            self.in_flight -= was.action.status.is_open
+        if _is_expanded(after):
+            self.expanded |= bit
+        else:
+            self.actions[_RANK[after.action.status]] |= bit
+            self.in_flight += after.action.status.is_open
+        if was.undo is not None:
+            self.undos[_RANK[was.undo.status]] &= ~bit
+            self.in_flight -= was.undo.status.is_open
+        if after.undo is not None:
+            self.undos[_RANK[after.undo.status]] |= bit
+            self.in_flight += after.undo.status.is_open
+
+    def _move_instance(self, node: StepNode, index: int, was: StepState, after: StepState) -> None:
+        counts = self.by_step[node.name]
+        self._count(counts.actions, self.spread, node, was.action, after.action)
+        self._count(counts.undos, self.undos, node, was.undo, after.undo)
+        if after.action.status is not EffortStatus.PENDING and index == counts.next_action:
+            counts.next_action += 1
+        if after.undo is None:
+            return
+        if after.undo.status is EffortStatus.PENDING:
+            counts.next_undo = min(counts.next_undo, index)
+        elif index == counts.next_undo:
+            counts.next_undo += 1
+
+    def _count(
+        self, counts: list[int], masks: list[int], node: StepNode, was: Effort | None, now: Effort | None
+    ) -> None:
+        if was is not None:
+            rank = _RANK[was.status]
+            counts[rank] -= 1
+            self.in_flight -= was.status.is_open
+            if not counts[rank]:
+                masks[rank] &= ~node.bit
+        if now is not None:
+            rank = _RANK[now.status]
+            counts[rank] += 1
+            self.in_flight += now.status.is_open
+            masks[rank] |= node.bit
+
+    def _time(self, name: str, direction: Direction, effort: Effort) -> None:
+        at = due_at(effort)
+        if at is None:
+            self.timers.pop((name, direction), None)
+        else:
+            self.timers[name, direction] = (at, effort.status)
 
 
 def survey(graph: StepGraph, state: ProcessState) -> Survey:
-    """Read where the steps stand now."""
-    everything = (1 << len(graph.nodes)) - 1
-    actions = _NOWHERE.copy()
-    undos = _NOWHERE.copy()
-    instances = _NOWHERE.copy()
-    touched = expanded = in_flight = 0
+    """Read where the steps stand now, in one pass over all of them."""
+    seen = Survey(graph)
+    instances = []
     for name, step in state.steps.items():
-        node = graph.by_name.get(name)
-        status = step.action.status
-        if node is None:
-            node = graph.node_of(name)
-            instances[status] |= node.bit
-        elif step.items is not None and status is EffortStatus.RUNNING:
-            touched |= node.bit
-            expanded |= node.bit
+        if name in graph.by_name:
+            seen.move(graph, name, None, step)
         else:
-            touched |= node.bit
-            actions[status] |= node.bit
-        in_flight += status.is_open and step.items is None
-        if step.undo is not None:
-            undos[step.undo.status] |= node.bit
-            in_flight += step.undo.status.is_open
-    return Survey(
-        everything=everything,
-        untouched=everything & ~touched | actions[EffortStatus.PENDING],
-        open=_open_in(actions) | _open_in(instances),
-        completed=actions[EffortStatus.DONE],
-        done=actions[EffortStatus.DONE] | actions[EffortStatus.SKIPPED],
-        failed=actions[EffortStatus.FAILED] | instances[EffortStatus.FAILED],
-        unknown=actions[EffortStatus.UNKNOWN] | instances[EffortStatus.UNKNOWN],
-        expanded=expanded,
-        undo_pending=undos[EffortStatus.PENDING],
-        undo_open=undos[EffortStatus.RUNNING] | undos[EffortStatus.RETRYING],
-        undo_stuck=undos[EffortStatus.FAILED],
-        in_flight=in_flight,
-    )
+            instances.append(name)
+    for name in instances:
+        seen.move(graph, name, None, state.steps[name])
+    return seen
 
 
-def startable(graph: StepGraph, seen: Survey) -> Iterator[StepNode]:
-    """Give the steps whose turn it is: what they wait for is settled, or enough of it completed.
-
-    The pivot waits for all but what follows it.
-    """
-    for node in nodes_in(graph, seen.untouched):
-        if node.pivot and seen.everything & ~node.descendants & ~node.bit & ~seen.done:
-            continue
-        if not node.before & ~seen.done or _is_joined(node, seen):
-            yield node
-
-
-def is_left_out(node: StepNode, seen: Survey) -> bool:
-    """Say whether a step whose turn it is has nothing to join: all that it waited for was skipped."""
-    return node.join_count is not None and not node.before & seen.completed
+def touched(event: ev.Event) -> tuple[str, ...]:
+    """Name the steps and instances that an event changes."""
+    if isinstance(event, ev.AttemptEvent | ev.StepEvent | ev.Observed):
+        return (event.step,)
+    if isinstance(event, ev.CompensationPlanned):
+        return event.steps
+    if isinstance(event, ev.TurnedBack):
+        return tuple(name for name, _ in event.closes)
+    return ()
 
 
-def _is_joined(node: StepNode, seen: Survey) -> bool:
-    return node.join_count is not None and (node.before & seen.completed).bit_count() >= node.join_count
+def due_at(effort: Effort) -> int | None:
+    """Give when the attempt under way is over, or the next one comes; None where neither is awaited."""
+    if effort.status is EffortStatus.RUNNING and effort.attempts and not effort.attempts[-1].cancelled:
+        return effort.attempts[-1].due_at
+    return effort.next_attempt_at if effort.status is EffortStatus.RETRYING else None
 
 
-def undoable(graph: StepGraph, state: ProcessState, seen: Survey) -> Iterator[str]:
-    """Name the steps and instances that may be undone: what comes after them is undone or was never started."""
-    for node in nodes_in(graph, seen.undo_pending):
-        if node.descendants & seen.not_undone:
-            continue
-        undos = [(name, step.undo.status) for name, step in _parts(state, node) if step.undo is not None]
-        under_way = sum(status.is_open for _, status in undos)
-        pending = [name for name, status in undos if status is EffortStatus.PENDING]
-        yield from pending[: max(0, node.at_once - under_way)] if node.for_each else pending
+def _is_expanded(step: StepState) -> bool:
+    return step.items is not None and step.action.status is EffortStatus.RUNNING
 
 
-def startable_items(state: ProcessState, node: StepNode) -> list[str]:
-    """Name the instances that may start now: none once one is spent, and at most `at_once` under way."""
-    items = state.step(node.name).items or ()
-    pending = []
-    under_way = 0
-    for index in range(len(items)):
-        name = instance_name(node.name, index)
-        status = state.step(name).action.status
-        if status in {EffortStatus.FAILED, EffortStatus.UNKNOWN}:
-            return []
-        under_way += status.is_open
-        if status is EffortStatus.PENDING:
-            pending.append(name)
-    return pending[: max(0, node.at_once - under_way)]
+def must_be_asked(step: StepState) -> bool:
+    """Say whether the participant of an action must be asked what became of an attempt, and isn't yet."""
+    is_verifying = step.action.status is EffortStatus.VERIFYING
+    return is_verifying and (step.verify is None or not step.verify.status.is_open)
 
 
-def is_gathered(state: ProcessState, node: StepNode) -> bool:
-    """Say whether all instances of a step are completed or skipped."""
-    items = state.step(node.name).items or ()
-    settled = {EffortStatus.DONE, EffortStatus.SKIPPED}
-    return all(
-        state.step(instance_name(node.name, index)).action.status in settled for index in range(len(items))
-    )
+def _any_open(masks: list[int]) -> int:
+    return masks[_RUNNING] | masks[_RETRYING] | masks[_VERIFYING]
 
 
-def to_undo(graph: StepGraph, state: ProcessState) -> tuple[str, ...]:
-    """Give the undo plan: every step and instance that completed, or may have, and has a compensation."""
-    return tuple(
-        name
-        for node in graph.nodes
-        if node.compensation is not None
-        for name, step in _parts(state, node)
-        if step.items is None and happened(step)
-    )
-
-
-def events_there_and_back(graph: StepGraph, state: ProcessState) -> int:
-    """Count the events of the rest if all goes well and is undone then: a start and an answer each way."""
-    return sum(
-        (2 * (step.action.status is EffortStatus.PENDING) + step.action.status.is_open)
-        + 2 * (node.compensation is not None and may_happen(step))
-        for node in graph.nodes
-        for _, step in _parts(state, node)
-        if step.items is None
-    )
-
-
-def may_happen(step: StepState) -> bool:
-    """Say whether the action of a step took effect, or still may."""
-    return step.action.status is EffortStatus.PENDING or step.action.status.is_open or happened(step)
-
-
-def unasked(state: ProcessState) -> tuple[str, ...]:
-    """Name the steps and instances whose participant must be asked what became of an attempt, and isn't yet."""
-    return tuple(
-        name
-        for name, step in state.steps.items()
-        if step.action.status is EffortStatus.VERIFYING
-        and (step.verify is None or not step.verify.status.is_open)
-    )
-
-
-def happened(step: StepState) -> bool:
-    """Say whether the action of a step took effect, or may have, as far as anybody said."""
-    match step.action.status:
-        case EffortStatus.DONE | EffortStatus.UNKNOWN:
-            return True
-        case EffortStatus.SKIPPED:  # a participant may have known better than who skipped it
-            return any(attempt.outcome is AttemptOutcome.COMPLETED for attempt in step.action.attempts)
-        case _:
-            return False
-
-
-def instances_of(state: ProcessState, node: StepNode) -> Iterator[str]:
-    """Name what a step consists of: itself, or its instances in order."""
-    items = state.step(node.name).items
-    if items is None:
-        yield node.name
-    else:
-        yield from (instance_name(node.name, index) for index in range(len(items)))
-
-
-def _parts(state: ProcessState, node: StepNode) -> Iterator[tuple[str, StepState]]:
-    return ((name, state.step(name)) for name in instances_of(state, node))
-
-
-def _open_in(standings: dict[EffortStatus, int]) -> int:
-    return (
-        standings[EffortStatus.RUNNING] | standings[EffortStatus.RETRYING] | standings[EffortStatus.VERIFYING]
-    )
+def _open_in(counts: list[int]) -> int:
+    return counts[_RUNNING] + counts[_RETRYING] + counts[_VERIFYING]

@@ -6,13 +6,13 @@ from enum import StrEnum
 from saga.definition.graph import StepGraph, StepKind, nodes_in
 from saga.process.effects import FRAME_BYTES
 from saga.process.limits import COMMANDS_BYTES_MAX, ENDS_BY_OPERATOR, IN_FLIGHT_MAX
-from saga.process.state import Effort, ProcessState
-from saga.process.status import EffortStatus, ProcessStatus
-from saga.process.survey import startable, startable_items, survey, unasked, undoable
+from saga.process.order import startable, startable_items, unasked, undoable
+from saga.process.state import ProcessState
+from saga.process.status import Direction, EffortStatus, ProcessStatus
+from saga.process.survey import Survey, survey
 
 # How long an accepted process may wait for its start message before a timer starts it.
 START_GRACE_MS = 1_000
-
 
 # How often whoever waits for a business key looks again, should the news of its release be lost.
 LOCK_LOOK_MS = 10_000
@@ -37,29 +37,43 @@ class Wake:
     reason: WakeReason
 
 
-def next_wake(graph: StepGraph, state: ProcessState) -> Wake | None:
-    """Give the earliest timer; None where only a message can move the process."""
+def next_wake(graph: StepGraph, state: ProcessState, seen: Survey | None = None) -> Wake | None:
+    """Give the earliest timer; None where only a message can move the process.
+
+    `seen` is the survey of this very state, where the caller has it.
+    """
     if state.status.is_ended or state.suspended_for in ENDS_BY_OPERATOR:
         return None
     if not state.is_taken:
         return Wake(state.origin.accepted_at + START_GRACE_MS, WakeReason.START)
-    if _has_more_to_release(graph, state):
+    seen = seen or survey(graph, state)
+    if _has_more_to_release(graph, state, seen):
         return Wake(state.updated_at, WakeReason.RELEASE)
-    # While it is paused no child is told to end, whose time-out means nothing else.
-    is_paused = state.status is ProcessStatus.PAUSED
-    timers = [
-        timer
-        for name, step in state.steps.items()
-        for effort in (step.action, step.undo, step.verify)
-        if effort is not None and (timer := _timer(state, effort)) is not None
-        if not (is_paused and effort is step.action and graph.node_of(name).kind is StepKind.PROCESS)
-    ]
+    timers = [_first_of_the_attempts(graph, state, seen)]
     deadline = deadline_at(graph, state)
     if deadline is not None:
         timers.append(Wake(deadline, WakeReason.DEADLINE))
     if awaits_lock(state):
         timers.append(Wake(state.updated_at + LOCK_LOOK_MS, WakeReason.LOCK))
-    return min(timers, key=lambda timer: timer.at, default=None)
+    return min((timer for timer in timers if timer is not None), key=lambda timer: timer.at, default=None)
+
+
+def _first_of_the_attempts(graph: StepGraph, state: ProcessState, seen: Survey) -> Wake | None:
+    """Give when an attempt is over or comes; in a pause none comes, and no process of a step is told to end."""
+    if state.status is not ProcessStatus.PAUSED:
+        first = min(seen.timers.values(), default=None)
+    else:
+        running = (
+            (at, status)
+            for (name, direction), (at, status) in seen.timers.items()
+            if status is EffortStatus.RUNNING
+            if direction is not Direction.ACTION or graph.node_of(name).kind is not StepKind.PROCESS
+        )
+        first = min(running, default=None)
+    if first is None:
+        return None
+    at, status = first
+    return Wake(at, WakeReason.RETRY if status is EffortStatus.RETRYING else WakeReason.TIMEOUT)
 
 
 def deadline_at(graph: StepGraph, state: ProcessState) -> int | None:
@@ -77,29 +91,18 @@ def awaits_lock(state: ProcessState) -> bool:
     return not all(lock.is_held for lock in state.locks)
 
 
-def _timer(state: ProcessState, effort: Effort) -> Wake | None:
-    if effort.status is EffortStatus.RUNNING and effort.attempts and not effort.attempts[-1].cancelled:
-        return Wake(effort.attempts[-1].due_at, WakeReason.TIMEOUT)
-    is_paused = state.status is ProcessStatus.PAUSED
-    if effort.status is EffortStatus.RETRYING and effort.next_attempt_at is not None and not is_paused:
-        return Wake(effort.next_attempt_at, WakeReason.RETRY)
-    return None
-
-
-def _has_more_to_release(graph: StepGraph, state: ProcessState) -> bool:
+def _has_more_to_release(graph: StepGraph, state: ProcessState, seen: Survey) -> bool:
     """Say whether a slice of a large release was sent and the rest is still to come."""
-    items = sum(len(step.items) for step in state.steps.values() if step.items is not None)
-    if (len(graph.nodes) + items) * (2 * state.payload_bytes + FRAME_BYTES) <= COMMANDS_BYTES_MAX:
+    if seen.parts * (2 * state.payload_bytes + FRAME_BYTES) <= COMMANDS_BYTES_MAX:
         return False  # all commands together would fit one slice
     if state.status is ProcessStatus.PAUSED or (state.locks is not None and awaits_lock(state)):
         return False
-    seen = survey(graph, state)
     if seen.in_flight >= IN_FLIGHT_MAX:
         return False
-    if unasked(state):
+    if unasked(state, seen):
         return True
     if state.is_going_back:
         return not seen.open and any(True for _ in undoable(graph, state, seen))
-    if any(startable_items(state, node) for node in nodes_in(graph, seen.expanded)):
+    if any(startable_items(state, node, seen) for node in nodes_in(graph, seen.expanded)):
         return True
     return any(True for _ in startable(graph, seen))

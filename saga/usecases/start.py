@@ -30,6 +30,7 @@ from saga.ports.observer import Observer
 from saga.ports.projections import ProjectionStore
 from saga.process.evolve import evolve, fold
 from saga.process.state import ProcessState
+from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
 
 # A caller is told within two seconds; the append itself may go on and be found by a repeated request.
@@ -148,7 +149,7 @@ class StartProcess:
         """See to it that a coordinator finds the process: by its start message, or by its timer."""
         message = start_message(command, state, at=state.origin.accepted_at)
         outcomes = await asyncio.gather(
-            self._ports.projections.save(project(known.graph, state)),
+            self._ports.projections.save(project(state, next_wake(known.graph, state))),
             self._ports.bus.publish(message),
             return_exceptions=True,
         )

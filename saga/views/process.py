@@ -9,9 +9,9 @@ from saga.messages.json_text import Json, JsonObject, JsonText, from_text
 from saga.messages.timestamps import rfc3339
 from saga.ports.projections import Projection
 from saga.process.operating import allowed_actions
+from saga.process.order import instances_of
 from saga.process.state import Effort, ProcessState, instance_name
 from saga.process.status import Direction, EffortStatus, ProcessStatus
-from saga.process.survey import instances_of
 from saga.views.waiting import waiting_for
 from saga.views.words import COMPENSATION_WORDS, step_word
 

@@ -8,9 +8,9 @@ from saga.messages.command import CommandRef
 from saga.messages.json_text import JsonObject
 from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
+from saga.process.order import instances_of
 from saga.process.state import Effort, ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
-from saga.process.survey import instances_of
 from saga.process.timers import START_GRACE_MS, awaits_lock
 
 

@@ -25,6 +25,7 @@ from saga.definition.sources import parse_definition
 from saga.messages.json_text import JsonText
 from saga.process.events import Accepted
 from saga.process.evolve import fold
+from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
@@ -103,7 +104,7 @@ class Service:
         assert after is not None
         if is_projected:
             known = await self.catalog.get(after.origin.definition_hash)
-            await self.store.projections.save(project(known.graph, after))
+            await self.store.projections.save(project(after, next_wake(known.graph, after)))
         return after
 
     async def processes(self) -> int:

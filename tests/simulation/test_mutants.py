@@ -18,7 +18,7 @@ from saga.definition.graph import nodes_in
 from saga.errors import BusUnavailable
 from saga.messages.command import CommandRef
 from saga.ports.bus import PublishResult
-from saga.process import advance, attempts, decide, evolve, evolve_steps, replying, survey, timers, waking
+from saga.process import advance, attempts, decide, evolve, evolve_steps, order, replying, timers, waking
 from saga.process import events as ev
 from saga.process.effects import effects
 from saga.process.status import Direction
@@ -185,7 +185,7 @@ def an_unordered_fan_out(patch: Patch) -> None:
 
 def the_undo_of_an_item_is_forgotten(patch: Patch) -> None:
     """The last item that took effect is not in the plan."""
-    to_undo = survey.to_undo
+    to_undo = order.to_undo
 
     def forgetful(graph: Any, state: Any) -> Any:
         names = to_undo(graph, state)

@@ -1,7 +1,8 @@
 """Drive the pure machine as a story: given a saga, when replies arrive, expect commands and an end.
 
 Every step is checked beside what the test says: the log folds to the same state, the snapshot reads back, and
-each message delivered a second time changes nothing.
+each message delivered a second time changes nothing. The survey that goes from decision to decision is the one
+that a look at all steps gives.
 """
 
 import json
@@ -22,6 +23,7 @@ from saga.process.evolve import evolve, fold
 from saga.process.snapshot import from_snapshot, to_snapshot
 from saga.process.state import ProcessState
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
+from saga.process.survey import Survey, survey
 from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
 
@@ -43,6 +45,7 @@ class Scenario:
     log: list[Transition] = field(default_factory=list)
     sent: list[Command] = field(default_factory=list)
     _state: ProcessState | None = None
+    _survey: Survey | None = None
     _seen: int = 0
     _asked: int = 0
 
@@ -192,7 +195,11 @@ class Scenario:
 
     def receives(self, message: inputs.Input) -> "Scenario":
         """Deliver a message, then deliver it again, which must change nothing."""
-        self._record(decide(self.graph, self.state, message, self.now).events, type(message).__name__)
+        decision = decide(self.graph, self.state, message, self.now, self._survey)
+        self._record(decision.events, type(message).__name__)
+        self._survey = decision.seen
+        if self.checks_log:
+            assert _facts(decision.seen) == _facts(survey(self.graph, self.state)), "the survey went astray"
         assert decide(self.graph, self.state, message, self.now).events == (), f"{message} is no duplicate"
         return self
 
@@ -272,6 +279,13 @@ class Scenario:
         assert fold(self.log) == self.state
         assert from_snapshot(to_snapshot(self.state)) == self.state
         return self
+
+
+def _facts(seen: Survey) -> dict[str, object]:
+    """Give all that a survey says, for a comparison; where the search for the next instance begins is free."""
+    facts = {name: getattr(seen, name) for name in Survey.__slots__}
+    counts = {name: (one.actions, one.undos) for name, one in seen.by_step.items()}
+    return {**facts, "by_step": counts}
 
 
 def saga_text(steps: str, *, head: str = "") -> str:

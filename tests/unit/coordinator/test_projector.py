@@ -12,6 +12,7 @@ from saga.coordinator.projector import NO_SNAPSHOT, SNAPSHOT_MAX, Projector, pro
 from saga.errors import StoreUnavailable, Unstorable
 from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.status import ProcessStatus
+from saga.process.timers import next_wake
 from saga.testing import InMemoryProjectionStore
 from tests.unit.coordinator import standings as st
 
@@ -52,7 +53,7 @@ class Silence:
 def saving(projector: Projector, version: int, process_id: str = st.ID) -> asyncio.Future[None]:
     """Ask for a version to be saved."""
     state = replace(st.begun(process_id).state, version=version)
-    return asyncio.ensure_future(projector.save(GRAPH, state))
+    return asyncio.ensure_future(projector.save(state, None))
 
 
 async def settle() -> None:
@@ -162,7 +163,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_served() -> None:
 def test_a_projection_shows_what_queries_ask_for() -> None:
     """The state as text beside the columns, and the earliest timer."""
     state = st.begun().state
-    projection = project(GRAPH, state)
+    projection = project(state, next_wake(GRAPH, state))
 
     assert from_snapshot(projection.state) == state
     assert (projection.status, projection.version, projection.attention) == ("started", 3, False)
@@ -172,12 +173,12 @@ def test_a_projection_shows_what_queries_ask_for() -> None:
 
 def test_a_suspended_process_asks_for_attention() -> None:
     """Whatever it is suspended for."""
-    assert project(GRAPH, replace(st.begun().state, status=ProcessStatus.SUSPENDED)).attention
+    assert project(replace(st.begun().state, status=ProcessStatus.SUSPENDED), None).attention
 
 
 def test_a_snapshot_that_no_store_could_hold_is_left_out() -> None:
     """The log has it all; the columns are kept."""
-    projection = project(GRAPH, st.grown(st.begun().state, SNAPSHOT_MAX + 1))
+    projection = project(st.grown(st.begun().state, SNAPSHOT_MAX + 1), None)
 
     assert (projection.state, projection.state_format) == ("", NO_SNAPSHOT)
     assert projection.version == 3

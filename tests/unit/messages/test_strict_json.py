@@ -22,9 +22,22 @@ from saga.messages.strict_json import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from saga.messages.json_text import Json, JsonObject
 
 SECRET = "CANARY-7f3a"
+
+
+def _quickest_refusal(refused: Callable[[], object]) -> float:
+    """Give the seconds of CPU that a refusal takes: the best of five, which other work can't lengthen."""
+    seconds = []
+    for _ in range(5):
+        begun = time.process_time()
+        with pytest.raises(UnstorableJson):
+            refused()
+        seconds.append(time.process_time() - begun)
+    return min(seconds)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +117,9 @@ def test_json_that_can_not_be_kept_exactly_is_unstorable(body: bytes) -> None:
 )
 def test_a_number_of_a_million_digits_is_refused_at_once(body: bytes) -> None:
     """Its cost would grow with the square of the digits; 50 ms is the bound."""
-    begun = time.process_time()
     with pytest.raises(UnstorableJson):
         decode(body)
-    assert time.process_time() - begun < 0.05
+    assert _quickest_refusal(lambda: decode(body)) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -124,10 +136,9 @@ def test_sixty_four_levels_are_taken_and_sixty_five_are_not(opening: str, closin
 
 def test_a_body_of_nothing_but_brackets_is_refused_within_200_ms() -> None:
     """The decoder never recurses into it."""
-    begun = time.process_time()
     with pytest.raises(UnstorableJson):
         decode(b"[" * 1_000_000)
-    assert time.process_time() - begun < 0.2
+    assert _quickest_refusal(lambda: decode(b"[" * 1_000_000)) < 0.2
 
 
 @pytest.mark.parametrize("text", ["[" * 100, '\\"' + "{" * 100, "\\\\" + "[" * 100, "]" * 100 + "[" * 100])
@@ -153,10 +164,9 @@ def test_many_flat_brackets_are_no_nesting() -> None:
 def test_a_hundred_thousand_and_one_keys_are_refused_within_200_ms(body: str) -> None:
     """Counted over the whole body, not per object."""
     limits = JsonLimits(bytes_max=4 * 1024 * 1024)
-    begun = time.process_time()
     with pytest.raises(UnstorableJson, match="more than 100000 keys"):
         decode(body.encode(), limits)
-    assert time.process_time() - begun < 0.2
+    assert _quickest_refusal(lambda: decode(body.encode(), limits)) < 0.2
 
 
 def test_a_hundred_thousand_keys_are_taken() -> None:

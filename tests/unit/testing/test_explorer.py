@@ -161,7 +161,7 @@ def test_a_standstill_that_nobody_sees_is_found(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_timer_that_is_not_set_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step in backoff that no timer wakes waits for ever."""
-    monkeypatch.setattr(timers, "_timer", lambda *_: None)
+    monkeypatch.setattr(timers, "_first_of_the_attempts", lambda *_: None)
     assert "what has not ended waits for something" in _rules(explore(small("signal")))
 
 
