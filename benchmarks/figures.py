@@ -22,7 +22,8 @@ class Better(StrEnum):
 class Figure:
     """One measured thing, a number per round, and where there is a baseline the same of it, round by round.
 
-    `target` is for the ratio where there is a baseline, unless it is absolute; else for the value. Raises
+    `target` is for the ratio where there is a baseline, unless it is absolute; else for the value. A figure
+    that only shows how something changes has its `with_floor` false: no floor is recorded for it. Raises
     BenchmarkError for a round that gave no number, so that nothing is left out without a word.
     """
 
@@ -34,6 +35,7 @@ class Figure:
     better: Better = Better.MORE
     target: float | None = None
     target_is_absolute: bool = False
+    with_floor: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what is no measurement."""

@@ -27,7 +27,7 @@ def floors_from(figures: Iterable[Figure]) -> dict[str, float]:
     return {
         figure.name: rounded(_with_slack(figure.ratio, figure.better))
         for figure in figures
-        if figure.ratio is not None
+        if figure.ratio is not None and figure.with_floor
     }
 
 

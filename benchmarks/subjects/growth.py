@@ -75,6 +75,7 @@ def _figures(name: str, points: Mapping[int, Rates]) -> list[Figure]:
             tuple(rates[BATUTA]),
             baseline="the relay",
             baseline_rounds=tuple(rates[RELAY]),
+            with_floor=False,
         )
         for x, rates in points.items()
     ]

@@ -79,6 +79,7 @@ def run(place: Place, size: Size) -> Outcome:
                 rates["nothing"],
                 baseline="a route that publishes",
                 baseline_rounds=rates["publishes"],
+                with_floor=False,
             ),
         ]
     )

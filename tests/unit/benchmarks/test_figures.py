@@ -86,4 +86,5 @@ def test_a_floor_leaves_room_for_the_next_run(tmp_path: Path) -> None:
 def test_a_figure_without_a_baseline_has_no_floor() -> None:
     """What one machine does in a second says nothing about another."""
     assert floors_from([figure((50,))]) == {}
+    assert floors_from([figure((50,), (100,), with_floor=False)]) == {}
     assert below_floor([figure((50,))], {"speed": 100}) == []
