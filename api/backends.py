@@ -1,13 +1,10 @@
 """Open what a server stands on: RabbitMQ and MongoDB, or one SQLite file where no setting names them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.embedded.store import EmbeddedStore
-from adapters.mongodb.store import MongoStore
-from adapters.rabbitmq.bus import RabbitBus
-from adapters.rabbitmq.participants import RabbitParticipants
 from api.settings import Settings
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
@@ -51,6 +48,8 @@ async def opened_backends(settings: Settings, observer: Observer) -> AsyncIterat
 
 @asynccontextmanager
 async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
+    from adapters.embedded.store import EmbeddedStore  # noqa: PLC0415 - loads only the drivers that are used
+
     store = await EmbeddedStore.open(settings.data)
 
     async def connect() -> ParticipantTransport:
@@ -75,14 +74,20 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
 async def _servers(
     settings: Settings, amqp_url: str, mongodb_url: str, observer: Observer
 ) -> AsyncIterator[Backends]:
-    store = await MongoStore.open(mongodb_url, settings.mongodb_database)
+    from adapters.mongodb.store import MongoStore  # noqa: PLC0415 - loads only the drivers that are used
+    from adapters.rabbitmq.bus import RabbitBus  # noqa: PLC0415
+
+    async def connect() -> ParticipantTransport:
+        from adapters.rabbitmq.participants import RabbitParticipants  # noqa: PLC0415 - only the demo needs it
+
+        return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
+
+    # The store is opened while the broker is connected to: a start waits for the slower of them only.
+    opening = asyncio.create_task(MongoStore.open(mongodb_url, settings.mongodb_database))
     try:
         bus = await RabbitBus.open(amqp_url, prefix=settings.amqp_prefix, observer=observer)
         try:
-
-            async def connect() -> ParticipantTransport:
-                return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
-
+            store = await opening
             yield Backends(
                 store.log,
                 store.projections,
@@ -96,4 +101,4 @@ async def _servers(
         finally:
             await bus.close()
     finally:
-        await store.close()
+        await (await opening).close()

@@ -10,7 +10,6 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 from api.cli.outcome import CommandError, Exit
-from api.version import VERSION
 
 if TYPE_CHECKING:
     from api.cli.client import Client
@@ -20,10 +19,17 @@ ROLES = ("api", "coordinator")
 DEMO_PARTICIPANTS = "demo-participants"
 DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
+
+def _version() -> str:
+    from api.version import VERSION  # noqa: PLC0415 - to look it up costs as much as many a command
+
+    return VERSION
+
+
 app = App(
     name="saga",
     help="Start, watch and read sagas, and run the server that carries them.",
-    version=VERSION,
+    version=_version,
     help_format="plaintext",
 )
 
