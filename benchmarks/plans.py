@@ -16,6 +16,7 @@ WAITING_SHORTLY = "waiting_shortly"
 WAITS_SHORTLY_S = 20
 ITEMS = "items"
 PAYLOAD = "payload"
+OVER_AT_ONCE = "over_at_once"
 WORKER = "worker"
 _DEMO = Path(__file__).parent.parent / "api" / "demo" / f"{DOCUMENT_ANALYSIS}.yaml"
 # Long enough that no attempt times out because the load is heavy.
@@ -75,6 +76,8 @@ def _definition(process_type: str, waits_s: int) -> dict[str, object]:
     if process_type in {WAITING, WAITING_SHORTLY}:
         timeout = waits_s if process_type == WAITING else WAITS_SHORTLY_S
         steps = [{"name": "wait", "signal": True, "timeout": timeout}]
+    elif process_type == OVER_AT_ONCE:
+        steps = [_step(PlannedStep("skipped")) | {"when": "parameters.never"}]
     elif process_type == ITEMS:
         each = {"for_each": "parameters.items", "at_once": 100, "input": {"item": "item"}}
         steps = [_step(PlannedStep("work")) | each]

@@ -1,19 +1,21 @@
 """What a coordinator holds in memory while it works off a large backlog.
 
-The starts of processes of one step are published while no coordinator runs. Then one starts: it takes all of
-them before the first reply, since the replies queue up behind them, and holds a timer for each.
+The starts are published while no coordinator runs; then one begins. Once the processes are over with their
+start: that is the backlog and nothing else. Once they have a step: all starts are taken before the first reply,
+since the replies queue up behind them, so in the middle all processes are open and their timers held.
 """
 
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from benchmarks.figures import BenchmarkError, Better, Figure, Outcome, Series
-from benchmarks.place import BATUTA, READY_WITHIN_S, Place, Server, Size
-from benchmarks.plans import WORKER, chain_of, write_definitions
+from benchmarks.place import BATUTA, Place, Server, Size
+from benchmarks.plans import OVER_AT_ONCE, WORKER, chain_of
 from benchmarks.workers.load import Load
 
 _EVERY_S = 0.5
@@ -21,51 +23,52 @@ _AT_ONCE = 1_000
 _LEAST_PER_S = 100
 _QUIET_LOOKS = 4
 _POINTS = 300
+_SAY_EVERY = 60
 _SAMPLES_MIN = 8
 
 
 def run(place: Place, size: Size) -> Outcome:
     """Measure it."""
-    process_type = chain_of(1)
-    first = place.serve((process_type,), roles="coordinator")  # makes the queue
+    types = (OVER_AT_ONCE, chain_of(1))
+    first = place.serve(types, roles="coordinator")  # makes the queues
     place.stop(first.running)
-    place.say(f"publishing {size.backlog:,} starts")
-    give_up_s = 60 + size.backlog / _LEAST_PER_S
-    place.load(BATUTA, Load(process_type, {}, size.backlog, _AT_ONCE, until=None, give_up_after_s=give_up_s))
     place.worker("participants", BATUTA)
-    server = place.launch(write_definitions((process_type,), place.folder), roles="coordinator")
-    server.running.wait_for(server.is_ready, within_s=READY_WITHIN_S, what="being ready")
-    place.say("watching it work them off")
-    samples = asyncio.run(_watch(place, server, give_up_s=60 + 2 * size.backlog / _LEAST_PER_S))
-    if len(samples) < _SAMPLES_MIN:
-        raise BenchmarkError(f"it was done after {len(samples)} looks: take a larger backlog")
-    memory = [mib for _, mib in samples]
+    figures: list[Figure] = []
+    lines, notes = {}, []
+    for process_type, name in zip(
+        types, ("processes that end at once", "processes that stay open"), strict=True
+    ):
+        place.say(f"{name}: publishing {size.backlog:,} starts")
+        give_up_s = 60 + size.backlog / _LEAST_PER_S
+        load = Load(process_type, {}, size.backlog, _AT_ONCE, until=None, give_up_after_s=give_up_s)
+        place.load(BATUTA, load)
+        place.say(f"{name}: watching the coordinator work them off")
+        server = place.serve(types, roles="coordinator")
+        samples = asyncio.run(_watch(place, server, give_up_s=2 * give_up_s))
+        place.stop(server.running)
+        figures += _figures(name, [mib for _, mib in samples])
+        lines[name] = samples[:: max(1, len(samples) // _POINTS)]
+        notes.append(f"{size.backlog:,} {name} were worked off in {samples[-1][0]:.0f} s")
+    series = Series("memory of a coordinator under a backlog", "seconds", "MiB", lines, limit=256)
+    return Outcome(figures, [series], notes)
+
+
+def _figures(name: str, memory: Sequence[float]) -> list[Figure]:
+    if len(memory) < _SAMPLES_MIN:
+        raise BenchmarkError(f"{name}: it was done after {len(memory)} looks; take a larger backlog")
     quarter = len(memory) // 4
-    step = max(1, len(samples) // _POINTS)
-    return Outcome(
-        [
-            Figure("memory, most", "MiB", (max(memory),), better=Better.LESS, target=256),
-            Figure(
-                "memory, last quarter",
-                "MiB",
-                (statistics.median(memory[-quarter:]),),
-                baseline="the first quarter",
-                baseline_rounds=(statistics.median(memory[:quarter]),),
-                better=Better.LESS,
-                target=1.05,
-            ),
-        ],
-        [
-            Series(
-                "memory of a coordinator under a backlog",
-                "seconds",
-                "MiB",
-                {"coordinator": samples[::step]},
-                limit=256,
-            )
-        ],
-        [f"{size.backlog:,} starts and as many replies were worked off in {samples[-1][0]:.0f} s"],
-    )
+    return [
+        Figure(f"memory, {name}", "MiB", (max(memory),), better=Better.LESS, target=256),
+        Figure(
+            f"growth of memory, {name}",
+            "MiB",
+            (statistics.median(memory[-quarter:]),),
+            baseline="the first quarter",
+            baseline_rounds=(statistics.median(memory[:quarter]),),
+            better=Better.LESS,
+            target=1.05,
+        ),
+    ]
 
 
 async def _watch(place: Place, server: Server, *, give_up_s: float) -> list[tuple[float, float]]:
@@ -79,6 +82,8 @@ async def _watch(place: Place, server: Server, *, give_up_s: float) -> list[tupl
             samples.append((time.monotonic() - began, server.running.rss_mib))
             waiting = [await _depth(channel, name) for name in ("coordinator", f"step.{WORKER}")]
             quiet = 0 if any(waiting) else quiet + 1
+            if len(samples) % _SAY_EVERY == 0:
+                place.say(f"{waiting[0]:,} messages are waiting")
             place.check()
             if time.monotonic() > began + give_up_s:
                 raise BenchmarkError(f"after {give_up_s:.0f} s {waiting[0]:,} messages are still waiting")

@@ -10,6 +10,7 @@ from benchmarks.plans import (
     DOCUMENT_ANALYSIS,
     FAN_OUT,
     ITEMS,
+    OVER_AT_ONCE,
     PLANS,
     SERVICES,
     WAITING,
@@ -36,9 +37,14 @@ def test_relay_and_batuta_do_the_same_steps(process_type: str, tmp_path: Path) -
 
 def test_the_definitions_without_a_plan_load(tmp_path: Path) -> None:
     """They have no relay beside them."""
-    sources = write_definitions((ITEMS, WAITING, WAITING_SHORTLY), tmp_path, waits_s=7)
+    sources = write_definitions((ITEMS, WAITING, WAITING_SHORTLY, OVER_AT_ONCE), tmp_path, waits_s=7)
     loaded = [definition for source in sources.split(",") for definition in load_definitions(source)]
-    assert [definition.process_type for definition in loaded] == [ITEMS, WAITING, WAITING_SHORTLY]
+    assert [definition.process_type for definition in loaded] == [
+        ITEMS,
+        WAITING,
+        WAITING_SHORTLY,
+        OVER_AT_ONCE,
+    ]
     assert loaded[1].steps[0].timeout == 7
 
 
