@@ -6,17 +6,22 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
+from adapters.embedded import listing
 from adapters.embedded.lanes import Reader, Writer
 from adapters.embedded.messages import delete_from_unprojected
 from saga.errors import OutcomeUnknown, StoreUnavailable
-from saga.ports.projections import DueTimer, Position, Projection, ProjectionFilter
+from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
 
 _FIELDS = (
     *("process_id", "process_type", "definition_hash", "status", "version", "state", "state_format"),
     *("labels", "attention", "wake_at", "wake_for", "started_at", "updated_at", "ended_at"),
 )
 _COLUMNS = ", ".join(_FIELDS)
-_REPLACEMENTS = ", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])
+_SNAPSHOT = ("state", "state_format")
+_REPLACEMENTS = ", ".join(
+    [f"{name} = excluded.{name}" for name in _FIELDS[1:] if name not in _SNAPSHOT]
+    + [f"{name} = iif(excluded.state_format = {NO_SNAPSHOT}, {name}, excluded.{name})" for name in _SNAPSHOT]
+)
 # Lease columns are not among the fields: a save leaves them alone.
 _SAVE = (
     f"INSERT INTO projections ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
@@ -34,7 +39,6 @@ _ORPHANS = (
     " LEFT JOIN projections p ON p.process_id = u.process_id"
     " WHERE u.orphaned = 1 AND u.leased_until <= ? LIMIT ?"
 )
-_Value: TypeAlias = str | int | None
 _Row: TypeAlias = tuple[
     str, str, str, str, int, str, int, str, int, int | None, str | None, int, int, int | None
 ]
@@ -120,39 +124,8 @@ def _projection(row: _Row) -> Projection:
 def _page(
     connection: sqlite3.Connection, chosen: ProjectionFilter, after: Position | None, limit: int
 ) -> list[Projection]:
-    terms, values = _terms(chosen)
-    if after is not None:
-        terms.append("(started_at, process_id) < (?, ?)")
-        values += [after.started_at, after.process_id]
-    where = f" WHERE {' AND '.join(terms)}" if terms else ""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM projections{where}"  # noqa: S608 - terms are our own, values are bound
-        " ORDER BY started_at DESC, process_id DESC LIMIT ?",
-        (*values, limit),
-    )
-    return [_projection(row) for row in rows]
-
-
-def _terms(chosen: ProjectionFilter) -> tuple[list[str], list[_Value]]:
-    """Write the conditions; what users gave is only ever a bound value."""
-    terms: list[str] = []
-    values: list[_Value] = []
-    if chosen.statuses:
-        terms.append(f"status IN ({', '.join('?' * len(chosen.statuses))})")
-        values += chosen.statuses
-    for column, value in (
-        ("process_type = ?", chosen.process_type),
-        ("attention = ?", chosen.attention),
-        ("started_at >= ?", chosen.started_after),
-        ("started_at < ?", chosen.started_before),
-    ):
-        if value is not None:
-            terms.append(column)
-            values.append(value)
-    for key, text in chosen.labels:
-        terms.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND atom = ?)")
-        values += [key, text]
-    return terms, values
+    found = listing.rows(connection, _FIELDS, chosen, after=after, limit=limit)
+    return [_projection(row) for row in found]
 
 
 def _counts(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:

@@ -23,7 +23,7 @@ from adapters.mongodb.failures import (
 from adapters.mongodb.queries import filter_query, label_key
 from saga.errors import StoreUnavailable
 from saga.messages.json_text import from_text, to_text
-from saga.ports.projections import DueTimer, Position, Projection, ProjectionFilter
+from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
 
 _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
@@ -178,13 +178,11 @@ class _Taken(StoreUnavailable):
 
 
 def _document(projection: Projection) -> Document:
-    return {
+    document = {
         "process_type": projection.process_type,
         "definition_hash": projection.definition_hash,
         "status": projection.status,
         "version": projection.version,
-        "state": projection.state,
-        "state_format": projection.state_format,
         # User text is only ever a value: pairs as text for the index, and all of them as JSON text.
         "labels": [label_key(key, value) for key, value in projection.labels.items()],
         "labels_text": to_text(dict(projection.labels)),
@@ -195,6 +193,9 @@ def _document(projection: Projection) -> Document:
         "updated_at": projection.updated_at,
         "ended_at": projection.ended_at,
     }
+    if projection.state_format != NO_SNAPSHOT:
+        document |= {"state": projection.state, "state_format": projection.state_format}
+    return document
 
 
 def _projection(document: Document) -> Projection:
@@ -204,8 +205,8 @@ def _projection(document: Document) -> Projection:
         definition_hash=cast("str", document["definition_hash"]),
         status=cast("str", document["status"]),
         version=cast("int", document["version"]),
-        state=cast("str", document["state"]),
-        state_format=cast("int", document["state_format"]),
+        state=cast("str", document.get("state", "")),
+        state_format=cast("int", document.get("state_format", NO_SNAPSHOT)),
         labels=cast("dict[str, str]", from_text(cast("str", document["labels_text"]))),
         attention=cast("bool", document["attention"]),
         wake_at=cast("int | None", document["wake_at"]),

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from saga.coordinator.projector import snapshot_in
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
 from saga.errors import UnreadableLog
 from saga.ports.event_log import EventLog
-from saga.ports.projections import Projection, ProjectionStore
+from saga.ports.projections import ProjectionStore
 from saga.process.evolve import fold
-from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
 
@@ -41,7 +41,7 @@ class Loader:
         Raises UnreadableLog, UnknownDefinition, StoreUnavailable.
         """
         projection = await self._projections.load(process_id)
-        base = _usable_state(projection)
+        base = snapshot_in(projection)
         projected = 0 if projection is None else projection.version
         known = await self._log.read(process_id, after=0 if base is None else base.version)
         state = fold(known, base)
@@ -54,14 +54,3 @@ class Loader:
         tail = [transition for transition in known if transition.first > projected]
         definition = await self._catalog.get(state.origin.definition_hash)
         return Loaded(state, definition.graph, tail)
-
-
-def _usable_state(projection: Projection | None) -> ProcessState | None:
-    """Read a snapshot; one of another version of the code, or damaged, only costs the fold of the whole log."""
-    if projection is None or projection.state_format != SNAPSHOT_FORMAT:
-        return None
-    try:
-        state = from_snapshot(projection.state)
-    except (KeyError, TypeError, ValueError):
-        return None
-    return state if state.version == projection.version else None

@@ -1,32 +1,38 @@
 """Keep the projections up to date: at most one write per process under way, the newest waiting version wins."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from saga.coordinator.patience import patiently
 from saga.ports.observer import Observer
-from saga.ports.projections import Projection, ProjectionStore
-from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot
+from saga.ports.projections import NO_SNAPSHOT, Projection, ProjectionStore
+from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot, to_snapshot
 from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
 from saga.process.timers import Wake
 
 # A snapshot above this size is left out: the store could not hold it, and the log has it all.
 SNAPSHOT_MAX = 8 * 1024 * 1024
-NO_SNAPSHOT = 0
+# Up to so much a snapshot goes with every write. A larger one goes where the log grew by a quarter since the
+# last one, so that what is written for a process grows with its log, and not with the square of it.
+SMALL_STEPS = 32
+SMALL_BYTES = 16 * 1024
+_GROWTH = 1.25
+_REMEMBERED_MAX = 10_000
 
 
-def project(state: ProcessState, wake: Wake | None) -> Projection:
+def project(state: ProcessState, wake: Wake | None, *, with_snapshot: bool = True) -> Projection:
     """Write a state, and its earliest timer, as queries see them."""
-    fits = state.payload_bytes <= SNAPSHOT_MAX
+    is_there = with_snapshot and state.payload_bytes <= SNAPSHOT_MAX
     return Projection(
         process_id=state.process_id,
         process_type=state.origin.process_type,
         definition_hash=state.origin.definition_hash,
         status=str(state.status),
         version=state.version,
-        state=to_snapshot(state) if fits else "",
-        state_format=SNAPSHOT_FORMAT if fits else NO_SNAPSHOT,
+        state=to_snapshot(state) if is_there else "",
+        state_format=SNAPSHOT_FORMAT if is_there else NO_SNAPSHOT,
         labels=state.origin.labels,
         attention=state.attention or state.status is ProcessStatus.SUSPENDED,
         wake_at=wake.at if wake else None,
@@ -35,6 +41,43 @@ def project(state: ProcessState, wake: Wake | None) -> Projection:
         updated_at=state.updated_at,
         ended_at=state.ended_at,
     )
+
+
+def snapshot_in(projection: Projection | None) -> ProcessState | None:
+    """Read the state in a projection, which may be that of an earlier version of the process.
+
+    None where it is that of another version of the code, or damaged: that only costs the fold of the whole log.
+    """
+    if projection is None or projection.state_format != SNAPSHOT_FORMAT:
+        return None
+    try:
+        state = from_snapshot(projection.state)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return state if state.version <= projection.version else None
+
+
+class _Snapshots:
+    """Say with which writes a snapshot goes; what is forgotten, or never known, goes with the next one."""
+
+    def __init__(self) -> None:
+        self._written: OrderedDict[str, int] = OrderedDict()
+
+    def is_due(self, state: ProcessState) -> bool:
+        """Say whether it goes with the write of this state."""
+        written = self._written.get(state.process_id)
+        is_small = len(state.steps) <= SMALL_STEPS and state.payload_bytes <= SMALL_BYTES
+        return is_small or written is None or state.status.is_ended or state.version >= written * _GROWTH
+
+    def was_written(self, state: ProcessState) -> None:
+        """Remember what the store has now."""
+        if state.status.is_ended or (len(state.steps) <= SMALL_STEPS and state.payload_bytes <= SMALL_BYTES):
+            self._written.pop(state.process_id, None)
+            return
+        self._written[state.process_id] = state.version
+        self._written.move_to_end(state.process_id)
+        if len(self._written) > _REMEMBERED_MAX:
+            self._written.popitem(last=False)
 
 
 @dataclass(slots=True)
@@ -51,6 +94,7 @@ class Projector:
     def __init__(self, store: ProjectionStore, observer: Observer) -> None:
         self._store = store
         self._observer = observer
+        self._snapshots = _Snapshots()
         self._writing: dict[str, _Writing] = {}
         self._follow_ups: set[asyncio.Future[None]] = set()
 
@@ -71,8 +115,11 @@ class Projector:
             self._hand_over(state.process_id, writing)
 
     async def _write(self, state: ProcessState, wake: Wake | None) -> None:
-        projection = project(state, wake)
+        is_due = self._snapshots.is_due(state)
+        projection = project(state, wake, with_snapshot=is_due)
         await patiently(lambda: self._store.save(projection), self._observer)
+        if is_due:
+            self._snapshots.was_written(state)
 
     def _hand_over(self, process_id: str, writing: _Writing) -> None:
         """Start the write that waits, on behalf of all who wait for it."""

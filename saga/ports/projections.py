@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+# The format of a projection that brings no snapshot.
+NO_SNAPSHOT = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Projection:
     """Hold one process as queries see it; `version` means: published and projected up to this event.
 
-    `state` is the folded state as text, with the format number that wrote it. `wake_at` is the earliest
+    `state` is a folded state as text, with the format number that wrote it: that of this version, or of an
+    earlier one, since a large state is not written with every event. `wake_at` is the earliest
     timer in milliseconds, `wake_for` what it is for (`start`, `retry`, `timeout`, `release`).
     """
 
@@ -65,6 +69,7 @@ class ProjectionStore(Protocol):
     async def save(self, projection: Projection) -> None:
         """Write durably unless the stored version is as great already.
 
+        One with NO_SNAPSHOT leaves the stored state, and its format, as they are.
         Concurrent calls are coalesced into one bulk write. Raises StoreUnavailable (repeating is safe), and
         Unstorable when the state is too large.
         """

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from saga.ports.projections import DueTimer, Position, Projection, ProjectionFilter
+from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
 
 
 class InMemoryProjectionStore:
@@ -17,8 +18,11 @@ class InMemoryProjectionStore:
     async def save(self, projection: Projection) -> None:
         """Write unless the stored version is as great already."""
         stored = self._projections.get(projection.process_id)
-        if stored is None or stored.version < projection.version:
-            self._projections[projection.process_id] = projection
+        if stored is not None and stored.version >= projection.version:
+            return
+        if stored is not None and projection.state_format == NO_SNAPSHOT:
+            projection = replace(projection, state=stored.state, state_format=stored.state_format)
+        self._projections[projection.process_id] = projection
 
     async def load(self, process_id: str) -> Projection | None:
         """Give the stored projection."""

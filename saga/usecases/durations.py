@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median_low
 
+from saga.coordinator.projector import snapshot_in
 from saga.errors import SagaError
 from saga.ports.clock import Clock
 from saga.ports.projections import ProjectionFilter, ProjectionStore
-from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.state import Effort, ProcessState, split_instance
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.views.estimate import Durations
@@ -57,9 +57,9 @@ class StepDurations:
         page = await self._projections.page(chosen, after=None, limit=PROCESSES_SEEN_MAX)
         taken: defaultdict[tuple[Direction, str], list[int]] = defaultdict(list)
         for projection in page:
-            if projection.state_format == SNAPSHOT_FORMAT:
-                for key, duration in _durations_in(from_snapshot(projection.state)):
-                    taken[key].append(duration)
+            state = snapshot_in(projection)
+            for key, duration in _durations_in(state) if state is not None else ():
+                taken[key].append(duration)
         return {key: median_low(durations) for key, durations in taken.items()}
 
 

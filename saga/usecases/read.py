@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
+from saga.coordinator.projector import snapshot_in
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
 from saga.errors import BusUnavailable, NotReady
@@ -13,7 +14,6 @@ from saga.ports.clock import Clock
 from saga.ports.event_log import EventLog
 from saga.ports.projections import Position, ProjectionFilter, ProjectionStore
 from saga.process.evolve import fold
-from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
 from saga.usecases.counting import Counts, ProcessCounts
@@ -57,10 +57,11 @@ class ReadProcesses:
     async def get(self, process_id: str) -> ProcessState | None:
         """Give where a process stands; None for one that was never accepted."""
         projection = await self._projections.load(process_id)
-        if projection is not None and projection.state_format == SNAPSHOT_FORMAT:
-            return from_snapshot(projection.state)
-        # Accepted and not projected yet, or projected by another version: the log knows.
-        return fold(await self._log.read(process_id))
+        state = snapshot_in(projection)
+        if projection is not None and state is not None and state.version == projection.version:
+            return state
+        # Accepted and not projected yet, by another version, or without the latest state: the log knows.
+        return fold(await self._log.read(process_id, after=0 if state is None else state.version), state)
 
     async def document(self, state: ProcessState) -> JsonObject:
         """Write everything that is known of a process."""

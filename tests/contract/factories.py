@@ -87,6 +87,7 @@ def projection(  # noqa: PLR0913 - each is a column that some test varies
     wake_at: int | None = None,
     started_at: int = 1_000,
     state: str = "{}",
+    state_format: int = 1,
 ) -> Projection:
     """Make a projection; `updated_at` follows the version, so that versions differ in what is stored."""
     return Projection(
@@ -96,7 +97,7 @@ def projection(  # noqa: PLR0913 - each is a column that some test varies
         status=status,
         version=version,
         state=state,
-        state_format=1,
+        state_format=state_format,
         labels=labels or {},
         attention=attention,
         wake_at=wake_at,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.ports.projections import Position, ProjectionFilter
+from saga.ports.projections import NO_SNAPSHOT, Position, ProjectionFilter
 from tests.contract.factories import NASTY, projection
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ async def test_only_a_greater_version_replaces_a_projection(store: Store) -> Non
     newer = projection("p1", 6, labels={"a": "b"}, wake_at=9)
     await store.projections.save(newer)
     assert await store.projections.load("p1") == newer
+
+
+async def test_a_save_without_a_snapshot_keeps_the_stored_one(store: Store) -> None:
+    """All else is replaced; a first save without one has none."""
+    await store.projections.save(projection("p1", 5, state='{"at": 5}'))
+    bare = projection("p1", 6, status="completed", state="", state_format=NO_SNAPSHOT)
+    await store.projections.save(bare)
+    assert await store.projections.load("p1") == replace(bare, state='{"at": 5}', state_format=1)
+    await store.projections.save(replace(bare, process_id="p2"))
+    assert await store.projections.load("p2") == replace(bare, process_id="p2")
 
 
 async def test_of_concurrent_saves_the_greatest_version_stays(store: Store) -> None:

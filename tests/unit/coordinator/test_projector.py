@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.coordinator.projector import NO_SNAPSHOT, SNAPSHOT_MAX, Projector, project
+from saga.coordinator.projector import SMALL_BYTES, SNAPSHOT_MAX, Projector, project, snapshot_in
 from saga.errors import StoreUnavailable, Unstorable
+from saga.ports.projections import NO_SNAPSHOT
 from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
 from saga.process.status import ProcessStatus
 from saga.process.timers import next_wake
@@ -182,3 +183,40 @@ def test_a_snapshot_that_no_store_could_hold_is_left_out() -> None:
 
     assert (projection.state, projection.state_format) == ("", NO_SNAPSHOT)
     assert projection.version == 3
+
+
+async def test_a_large_state_is_written_where_the_log_grew_by_a_quarter() -> None:
+    """Else what is written for a process would grow with the square of its log."""
+    store = GatedStore()
+    store.gate.set()
+    projector = Projector(store, Silence())
+    large = st.grown(st.begun().state, SMALL_BYTES + 1)
+    with_snapshot = []
+    for version in range(100, 200):
+        await projector.save(replace(large, version=version), None)
+        stored = await store.load(st.ID)
+        snapshot = snapshot_in(stored)
+        assert stored is not None
+        assert snapshot is not None
+        assert stored.version == version
+        if snapshot.version == version:
+            with_snapshot.append(version)
+    assert with_snapshot == [100, 125, 157, 197]
+
+
+async def test_the_end_and_a_small_state_are_always_written_whole() -> None:
+    """Then nothing has to be read but the projection."""
+    store = GatedStore()
+    store.gate.set()
+    projector = Projector(store, Silence())
+    large = st.grown(st.begun().state, SMALL_BYTES + 1)
+    for state in (
+        replace(large, version=100),
+        replace(large, version=101, status=ProcessStatus.COMPLETED),
+        replace(st.begun().state, version=102),
+        replace(st.begun().state, version=103),
+    ):
+        await projector.save(state, None)
+        snapshot = snapshot_in(await store.load(st.ID))
+        assert snapshot is not None
+        assert snapshot.version == state.version
