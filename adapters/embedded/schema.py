@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from saga.errors import NotReady, StoreUnavailable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # `position` is AUTOINCREMENT: a number that was used once never names another message, so that a late
 # acknowledgement deletes nothing but its own.
@@ -66,8 +66,34 @@ CREATE TABLE lock_queue (
 CREATE INDEX lock_queue_by_root ON lock_queue (root_id);
 CREATE TABLE paused_types (process_type TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+# Start and id stand behind what is asked for: a page is read from an index in its order. The labels, which never
+# change, stand beside the projections for that; triggers write them, so that no save can forget it.
+_SINCE_VERSION_3 = """
+DROP INDEX projections_by_status;
+CREATE INDEX projections_by_status ON projections (status, started_at DESC, process_id DESC);
+CREATE INDEX projections_by_type_and_status
+    ON projections (process_type, status, started_at DESC, process_id DESC);
+CREATE INDEX projections_of_attention ON projections (started_at DESC, process_id DESC) WHERE attention = 1;
+CREATE TABLE projection_labels (
+    key TEXT NOT NULL, value TEXT NOT NULL, started_at INTEGER NOT NULL, process_id TEXT NOT NULL,
+    PRIMARY KEY (key, value, started_at DESC, process_id DESC)
+) WITHOUT ROWID;
+INSERT INTO projection_labels
+    SELECT l.key, l.atom, p.started_at, p.process_id FROM projections p, json_each(p.labels) l;
+CREATE TRIGGER projection_inserted AFTER INSERT ON projections BEGIN
+    INSERT OR IGNORE INTO projection_labels
+        SELECT key, atom, NEW.started_at, NEW.process_id FROM json_each(NEW.labels);
+END;
+CREATE TRIGGER projection_relabelled AFTER UPDATE OF labels, started_at ON projections
+WHEN NEW.labels <> OLD.labels OR NEW.started_at <> OLD.started_at BEGIN
+    DELETE FROM projection_labels WHERE started_at = OLD.started_at AND process_id = OLD.process_id
+        AND (key, value) IN (SELECT key, atom FROM json_each(OLD.labels));
+    INSERT OR IGNORE INTO projection_labels
+        SELECT key, atom, NEW.started_at, NEW.process_id FROM json_each(NEW.labels);
+END;
+"""
 # What an older file lacks, by the version that wrote it.
-_UPGRADES: Mapping[int, str] = {1: _SINCE_VERSION_2}
+_UPGRADES: Mapping[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
 _STAMP = f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION});"  # noqa: S608 - our own number
 
 
@@ -113,7 +139,9 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'schema_version'").fetchone()
     if known is None:
         # One transaction: a crash in the middle leaves an empty file, never half of the tables.
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_SINCE_VERSION_2} {_STAMP} COMMIT;")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES} {_SINCE_VERSION_2} {_SINCE_VERSION_3} {_STAMP} COMMIT;"
+        )
         return
     row: tuple[int] | None = connection.execute("SELECT max(version) FROM schema_version").fetchone()
     version = row[0] if row is not None else 0
