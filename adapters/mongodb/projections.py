@@ -28,8 +28,8 @@ from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, 
 _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
 _NEWEST_FIRST = (("started_at", -1), ("_id", -1))
-_GROUPS_MAX = 10_000
 _COUNTS_S = 30
+_MAJORITY: Document = {"readConcern": {"level": "majority"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +79,25 @@ class MongoProjectionStore:
             return [_projection(document) for document in await cursor.to_list(limit)]
 
     async def counts(self) -> Mapping[tuple[str, str], int]:
-        """Count by type and status from the index alone; the cost grows with the number of processes."""
-        by = {"process_type": 1, "status": 1}
-        pipeline = [
-            {"$sort": by},  # makes the server read the index of these two fields and no document
-            {"$group": {"_id": {"type": "$process_type", "status": "$status"}, "count": {"$sum": 1}}},
-        ]
-        with unavailable(), pymongo.timeout(_COUNTS_S):
-            answer = await self._database.command(
-                {
-                    "aggregate": "processes",
-                    "pipeline": pipeline,
-                    "cursor": {"batchSize": _GROUPS_MAX},
-                    "readConcern": {"level": "majority"},
-                }
-            )
-        cursor = cast("dict[str, list[Document]]", answer["cursor"])
+        """Count by type and status from the index alone; the cost grows with the number of processes.
+
+        Each pair is counted at its own moment: a process that moves on meanwhile may count twice, or not at all.
+        To group all of the index in one go takes five times as long.
+        """
         found: dict[tuple[str, str], int] = {}
-        for group in cursor["firstBatch"]:
-            key = cast("dict[str, str]", group["_id"])
-            found[key["type"], key["status"]] = cast("int", group["count"])
-        return found
+        with unavailable(), pymongo.timeout(_COUNTS_S):
+            for process_type in await self._distinct("process_type", {}):
+                for status in await self._distinct("status", {"process_type": {"$eq": process_type}}):
+                    pair = {"process_type": {"$eq": process_type}, "status": {"$eq": status}}
+                    answer = await self._database.command({"count": "processes", "query": pair, **_MAJORITY})
+                    found[process_type, status] = cast("int", answer["n"])
+        return {pair: count for pair, count in found.items() if count}
+
+    async def _distinct(self, field: str, query: Document) -> list[str]:
+        answer = await self._database.command(
+            {"distinct": "processes", "key": field, "query": query, **_MAJORITY}
+        )
+        return cast("list[str]", answer["values"])
 
     async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
         """Take due timers in three round trips: look, claim with a token, read back what the token won.

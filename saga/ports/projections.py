@@ -86,7 +86,7 @@ class ProjectionStore(Protocol):
         ...
 
     async def counts(self) -> Mapping[tuple[str, str], int]:
-        """Count the processes by (process type, status); may take a second and more for a million of them."""
+        """Count the processes by (process type, status); the time it takes grows with their number."""
         ...
 
     async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
