@@ -22,15 +22,16 @@ from saga.messages.json_text import Json
 READ_SECONDS_MAX = 1.8
 
 
-def _services(request: Request) -> Services:
+# Dependencies are coroutines: for a plain function the framework would go through a thread each time.
+async def _services(request: Request) -> Services:
     return cast("Services", request.app.state.services)
 
 
-def _stopping(request: Request) -> asyncio.Event:
+async def _stopping(request: Request) -> asyncio.Event:
     return stopping_of(request.app)
 
 
-def _admission(request: Request) -> Admission:
+async def _admission(request: Request) -> Admission:
     return cast("Admission", request.app.state.admission)
 
 
