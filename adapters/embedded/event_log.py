@@ -14,7 +14,7 @@ from adapters.embedded.switch import Switch
 from saga.errors import UnreadableLog, VersionConflict
 from saga.messages.command import Command
 from saga.ports.bus import Exchange
-from saga.process.codec import Document, decode_transition, encode_transition
+from saga.process.codec import Document, decode_transitions, encode_transitions
 from saga.process.transition import Transition
 
 PAGE_COUNT = 200
@@ -36,9 +36,10 @@ class _Append:
     """Hold all that one append writes: a row of the log, rows of messages, and one that goes."""
 
     transition: Transition
+    last: int
     document: str
     outgoing: tuple[NewMessage, ...]
-    answered: int | None
+    answered: tuple[int, ...]
 
 
 class SqliteEventLog:
@@ -52,30 +53,33 @@ class SqliteEventLog:
         self._reader = reader
         self._switch = switch
 
-    async def append(self, transition: Transition) -> None:
-        """Store one transition, durable on return; a command for a queue that nobody declared is left out.
+    async def append(self, transition: Transition, *more: Transition) -> None:
+        """Store transitions, durable on return; a command for a queue that nobody declared is left out.
 
         Such a command comes back when it is published, as from a broker.
         """
-        tag = transition.cause.delivery
+        transitions = (transition, *more)
+        tags = [one.cause.delivery for one in transitions if one.cause.delivery is not None]
         outgoing = [
             message
-            for command in transition.commands
-            if (message := self._outgoing(command, transition)) is not None
+            for one in transitions
+            for command in one.commands
+            if (message := self._outgoing(command, one)) is not None
         ]
         append = _Append(
             transition=transition,
-            document=json.dumps(encode_transition(transition), ensure_ascii=False, separators=(",", ":")),
+            last=transitions[-1].last,
+            document=json.dumps(encode_transitions(transitions), ensure_ascii=False, separators=(",", ":")),
             outgoing=tuple(outgoing),
-            answered=None if tag is None else int(tag),
+            answered=tuple(int(tag) for tag in tags),
         )
         command_ids = [message.message_id for message in outgoing]
-        await self._writer.run(partial(_append, append=append), partial(self._appended, tag, command_ids))
+        await self._writer.run(partial(_append, append=append), partial(self._appended, tags, command_ids))
 
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions above `after`; raises UnreadableLog also where one is missing."""
         documents = await self._reader.run(partial(_read, process_id=process_id, after=after))
-        transitions = [_decoded(process_id, document) for document in documents]
+        transitions = [one for document in documents for one in _decoded(process_id, document)]
         expected = 1 if after == 0 else None
         for transition in transitions:
             if expected is not None and transition.first != expected:
@@ -88,7 +92,8 @@ class SqliteEventLog:
         last = _NOTHING
         while page := await self._reader.run(partial(_read_page, after=last)):
             for stored in page:
-                yield _decoded(stored.process_id, stored.document)
+                for transition in _decoded(stored.process_id, stored.document):
+                    yield transition
             last = page[-1].process_id, page[-1].first
 
     def _outgoing(self, command: Command, transition: Transition) -> NewMessage | None:
@@ -107,8 +112,8 @@ class SqliteEventLog:
             body=command.body.encode(),
         )
 
-    def _appended(self, tag: str | None, command_ids: list[str], stored: list[StoredMessage]) -> None:
-        self._switch.appended(tag, command_ids, stored)
+    def _appended(self, tags: list[str], command_ids: list[str], stored: list[StoredMessage]) -> None:
+        self._switch.appended(tags, command_ids, stored)
 
 
 def _append(connection: sqlite3.Connection, append: _Append) -> list[StoredMessage]:
@@ -129,10 +134,10 @@ def _append(connection: sqlite3.Connection, append: _Append) -> list[StoredMessa
     connection.execute(
         "INSERT INTO unprojected (process_id, last) VALUES (?, ?)"
         " ON CONFLICT (process_id) DO UPDATE SET last = excluded.last",
-        (transition.process_id, transition.last),
+        (transition.process_id, append.last),
     )
-    if append.answered is not None:
-        delete(connection, append.answered)
+    for message_id in append.answered:
+        delete(connection, message_id)
     inserted = [insert(connection, message) for message in append.outgoing]
     return [message for message in inserted if message is not None]
 
@@ -160,11 +165,11 @@ def _read_page(connection: sqlite3.Connection, after: tuple[str, int]) -> list[_
     return page
 
 
-def _decoded(process_id: str, text: str) -> Transition:
+def _decoded(process_id: str, text: str) -> tuple[Transition, ...]:
     try:
         document = json.loads(text)
     except ValueError as error:
         raise UnreadableLog(process_id, 0, f"a document is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise UnreadableLog(process_id, 0, "a document is no object")
-    return decode_transition(cast("Document", document))
+    return decode_transitions(cast("Document", document))

@@ -73,8 +73,8 @@ class Switch:
             self._mend()
             raise
 
-    def appended(self, tag: str | None, commands: Iterable[str], stored: Iterable[StoredMessage]) -> None:
-        """Hear what an append committed: its commands are in line, the message it answers is off.
+    def appended(self, tags: Iterable[str], commands: Iterable[str], stored: Iterable[StoredMessage]) -> None:
+        """Hear what an append committed: its commands are in line, the messages that it answers are off.
 
         The publishing that follows finds the ids here and writes nothing, also when a participant was so
         quick that its command is off the queue by then.
@@ -85,7 +85,7 @@ class Switch:
             self._ahead.pop(next(iter(self._ahead)))
         for message in stored:
             self._offer(message)
-        if tag is not None:
+        for tag in tags:
             self._answered(int(tag))
 
     def was_sent_ahead(self, command_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""The log in MongoDB: insert only, one document per transition, the unique `_id` as the optimistic lock."""
+"""The log in MongoDB: insert only, one document per append, the unique `_id` as the optimistic lock."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from adapters.mongodb.failures import (
     write_errors,
 )
 from saga.errors import OutcomeUnknown, StoreUnavailable, UnreadableLog, VersionConflict
-from saga.process.codec import decode_transition, encode_transition
+from saga.process.codec import decode_transitions, encode_transitions
 from saga.process.transition import Transition
 
 # Well below what one message to the server may hold (48 MB, 100,000 documents): a batch is one message, so
@@ -87,13 +87,13 @@ class MongoEventLog:
         self._marks: Coalescer[tuple[str, str], str | None] = Coalescer(self._find_marks, _READS)
         self._tails: Coalescer[_Tail, list[Document]] = Coalescer(self._find_tails, _READS)
 
-    async def append(self, transition: Transition) -> None:
-        """Insert the transition, and settle what became of it where the server doesn't say.
+    async def append(self, transition: Transition, *more: Transition) -> None:
+        """Insert one document with all of it, and settle what became of it where the server doesn't say.
 
         After an error the same insert is repeated: it either succeeds, or meets a document under its key
         whose mark, once a majority has it, tells whose it is. See the port for the errors.
         """
-        insert = _encode(transition)
+        insert = _encode(transition, *more)
         give_up_at = time.monotonic() + self._settle_within_s
         is_unsure = False
         problem = ""
@@ -126,7 +126,7 @@ class MongoEventLog:
             with unavailable():
                 documents = await self._events.find(tail.query()).to_list(None)
         documents.sort(key=lambda document: str(document["_id"]))
-        return _dense([decode_transition(document) for document in documents], after)
+        return _dense([one for document in documents for one in decode_transitions(document)], after)
 
     async def read_all(self) -> AsyncIterator[Transition]:
         """Stream the whole log in the order of its keys.
@@ -141,7 +141,8 @@ class MongoEventLog:
                 async for document in page:
                     found += 1
                     last = str(document["_id"])
-                    yield decode_transition(document)
+                    for transition in decode_transitions(document):
+                        yield transition
             if found < _PAGE:
                 return
 
@@ -202,9 +203,9 @@ class MongoEventLog:
         ]
 
 
-def _encode(transition: Transition) -> _Insert:
+def _encode(transition: Transition, *more: Transition) -> _Insert:
     key = document_id(transition.process_id, transition.first)
-    document = encoded({"_id": key, **encode_transition(transition)})
+    document = encoded({"_id": key, **encode_transitions((transition, *more))})
     return _Insert(document, len(document.raw))
 
 

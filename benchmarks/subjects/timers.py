@@ -16,7 +16,8 @@ from benchmarks.place import BATUTA, DATABASE, Place, Server, Size
 from benchmarks.plans import WAITING, WAITING_SHORTLY, WAITS_SHORTLY_S
 from benchmarks.workers.load import Load
 from saga.process import events as ev
-from saga.process.codec import decode_transition
+from saga.process.codec import decode_transitions
+from saga.process.transition import Transition
 
 DUE_PER_SECOND = 500
 _AT_ONCE = 1_000
@@ -131,7 +132,11 @@ def _lateness(place: Place, process_type: str) -> tuple[Sequence[float], float]:
 
 
 def _read(document: Mapping[str, object], due: dict[str, int], late: list[float]) -> None:
-    transition = decode_transition(dict(document))
+    for transition in decode_transitions(dict(document)):
+        _read_transition(transition, due, late)
+
+
+def _read_transition(transition: Transition, due: dict[str, int], late: list[float]) -> None:
     for event in transition.events:
         if isinstance(event, ev.SignalAwaited):
             due[transition.process_id] = event.due_at

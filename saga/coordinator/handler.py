@@ -6,12 +6,20 @@ ids, and acknowledges. The tests kill the process at each of these points:
 received, decided, append_sent, appended, published, confirmed, projected, acked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
-from saga.coordinator.admission import Admitted, AdmittedControl, AdmittedStart, Rejected, is_progress
+from saga.coordinator.admission import (
+    Admitted,
+    AdmittedControl,
+    AdmittedReply,
+    AdmittedStart,
+    Rejected,
+    is_progress,
+)
 from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
@@ -22,7 +30,7 @@ from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.turns import Turns
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
-from saga.errors import VersionConflict
+from saga.errors import Unstorable, VersionConflict
 from saga.ports.bus import APP_ID, Delivery
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
@@ -31,6 +39,11 @@ from saga.process.effects import effects
 from saga.process.state import ProcessState
 from saga.process.timers import Wake, next_wake
 from saga.process.transition import Cause, Transition
+
+_Received: TypeAlias = tuple[Admitted, Delivery]
+
+# What is appended at once for several messages; a document of the store may be four times as large.
+AT_ONCE_BYTES_MAX = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Handler:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._turns = Turns()
+        self._turns: Turns[_Received, Settled | None] = Turns(self._settle, self._settle_all)
 
     async def handle(self, message: Admitted, delivery: Delivery) -> Settled | None:
         """Return when all that the message causes is durable and sent; the caller acknowledges.
@@ -75,8 +88,7 @@ class Handler:
         UnknownDefinition for a process that can't go on, and GaveUp where the trouble lasted too long.
         """
         parts = self._parts
-        async with self._turns.of(message.process_id):
-            settled = await self._settle(message, delivery)
+        settled = await self._turns.take(message.process_id, (message, delivery))
         if settled is None:
             return None
         # No command waits for these: they only hold up the acknowledgement.
@@ -86,7 +98,56 @@ class Handler:
         await parts.publisher.life(settled.state, settled.untold)
         return settled
 
-    async def _settle(self, message: Admitted, delivery: Delivery) -> Settled | None:
+    async def _settle_all(self, received: Sequence[_Received]) -> Sequence[Settled | Exception | None]:
+        """Settle messages of one process that waited together: in one append, as far as that goes."""
+        settled: dict[int, Settled | Exception | None] = dict(await self._settle_at_once(received))
+        for index, one in enumerate(received):
+            if index in settled:
+                continue
+            try:
+                settled[index] = await self._settle(one)
+            except Exception as error:  # noqa: BLE001 - it is that of this message, which hears of it
+                settled[index] = error
+        return [settled[index] for index in range(len(received))]
+
+    async def _settle_at_once(self, received: Sequence[_Received]) -> Mapping[int, Settled]:
+        """Rule on one reply after the other, and append all at once; what is left over goes the common way.
+
+        Each ruling is made on the state that the one before leads to. If the append fails, none of them counts.
+        """
+        parts = self._parts
+        standing = parts.standings.remembered(received[0][0])
+        if standing is None:
+            return {}
+        now = await patiently(self._now, parts.observer)
+        mark = parts.ids.mark()
+        ruled: dict[int, Ruling] = {}
+        transitions: list[Transition] = []
+        size = 0
+        for index, (message, delivery) in enumerate(received):
+            ruling = self._rule(message, standing, None, now) if isinstance(message, AdmittedReply) else None
+            if ruling is None or not ruling.events:
+                continue
+            transition = self._transition(message, delivery, ruling, now, mark)
+            size += _size(transition)
+            if ruled and size > AT_ONCE_BYTES_MAX:
+                break
+            ruled[index] = ruling
+            transitions.append(transition)
+            standing = Standing(ruling.state, ruling.graph, is_fresh=False, seen=ruling.seen)
+        if len(ruled) < 2:  # noqa: PLR2004 - one alone goes the common way
+            return {}
+        try:
+            settled = await self._carry_out(list(ruled.values()), transitions)
+        except VersionConflict:
+            parts.observer.counted("conflict")
+            return {}
+        except Unstorable:
+            return {}  # one of them is too large: it is found when each goes alone
+        return dict(zip(ruled, settled, strict=True))
+
+    async def _settle(self, received: _Received) -> Settled | None:
+        message, delivery = received
         standings = self._parts.standings
         standing: Standing | NoProcess = standings.remembered(message) or NoProcess(is_fresh=False)
         if isinstance(standing, NoProcess) and not _looks_new(message, delivery):
@@ -96,8 +157,10 @@ class Handler:
             now = await patiently(self._now, self._parts.observer)
             ruling = self._rule(message, standing, beginning, now)
             if ruling is not None and ruling.events:
+                mark = self._parts.ids.mark()
+                transition = self._transition(message, delivery, ruling, now, mark)
                 with suppress(VersionConflict):
-                    return await self._carry_out(message, delivery, ruling, now)
+                    return (await self._carry_out([ruling], [transition]))[0]
                 self._parts.observer.counted("conflict")
             elif standing.is_fresh or (ruling is not None and is_progress(message)):
                 return None if ruling is None else await self._repeat(message, ruling)
@@ -135,27 +198,40 @@ class Handler:
                 raise
         return None
 
-    async def _carry_out(self, message: Admitted, delivery: Delivery, ruling: Ruling, now: int) -> Settled:
-        parts, state = self._parts, ruling.state
-        parts.observer.reached("decided")
-        transition = Transition(
+    def _transition(
+        self, message: Admitted, delivery: Delivery, ruling: Ruling, now: int, mark: str
+    ) -> Transition:
+        state = ruling.state
+        self._parts.observer.reached("decided")
+        return Transition(
             process_id=message.process_id,
             first=state.version - len(ruling.events) + 1,
             events=ruling.events,
             commands=effects(ruling.graph, state, ruling.events),
             cause=Cause(message.identity, message.kind, message.body, _taken_off(delivery, ruling)),
             at=max(now, state.updated_at),
-            by=parts.name,
-            mark=parts.ids.mark(),
+            by=self._parts.name,
+            mark=mark,
         )
+
+    async def _carry_out(
+        self, rulings: Sequence[Ruling], transitions: Sequence[Transition]
+    ) -> Sequence[Settled]:
+        """Append what was ruled, one after the other on one process, and publish its commands."""
+        parts, last = self._parts, rulings[-1]
+        state = last.state
         parts.observer.reached("append_sent")
-        await patiently(lambda: parts.log.append(transition), parts.observer)
+        await patiently(lambda: parts.log.append(*transitions), parts.observer)
         parts.observer.reached("appended")
-        wake = next_wake(ruling.graph, state, ruling.seen)
+        wake = next_wake(last.graph, state, last.seen)
         parts.timekeeper.set(state.process_id, state.version, wake)
-        await parts.publisher.commands(state, transition.commands, at=transition.at)
-        parts.standings.keep(ruling.graph, state, ruling.seen)
-        return Settled(ruling.graph, state, wake, (transition,), ruling.parked)
+        commands = [command for transition in transitions for command in transition.commands]
+        await parts.publisher.commands(state, commands, at=transitions[-1].at)
+        parts.standings.keep(last.graph, state, last.seen)
+        return [
+            Settled(last.graph, state, wake, (transition,), ruling.parked)
+            for ruling, transition in zip(rulings, transitions, strict=True)
+        ]
 
     async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
         """Tell again what a message changed that is in the log already: its first acknowledgement was lost.
@@ -183,6 +259,10 @@ class Handler:
 
     async def _now(self) -> int:
         return self._parts.clock.now()
+
+
+def _size(transition: Transition) -> int:
+    return len(transition.cause.body) + sum(len(command.body) for command in transition.commands)
 
 
 def _looks_new(message: Admitted, delivery: Delivery) -> bool:

@@ -12,9 +12,10 @@ class EventLog(Protocol):
     All reads see every append that was acknowledged before they began (a majority read on the primary).
     """
 
-    async def append(self, transition: Transition) -> None:
-        """Store one transition durably (on a majority), all of it or nothing.
+    async def append(self, transition: Transition, *more: Transition) -> None:
+        """Store one transition durably (on a majority), or several of one process that follow each other.
 
+        It is all of it or nothing. Those that are stored together have one mark.
         Returns also when this very write (same mark) is stored already, so that repeating it is safe.
         Concurrent calls are coalesced into one round trip. Raises VersionConflict when another write has
         the number, OutcomeUnknown when the store did not say, StoreUnavailable when it was not reached,
@@ -24,6 +25,8 @@ class EventLog(Protocol):
 
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions whose first event is numbered above `after`, in order; empty if there are none.
+
+        `after` is 0, or the last number of what was appended at once.
 
         Raises UnreadableLog for a document that this version can't read, StoreUnavailable.
         """

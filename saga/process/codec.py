@@ -4,7 +4,7 @@ User data stands in them only as text, so that no key or operator of a user's ev
 language. The format may only grow: a new field has a default, a new event a new name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from types import MappingProxyType
 from typing import TypeAlias, cast
@@ -19,6 +19,8 @@ from saga.process.transition import Cause, Transition
 Document: TypeAlias = dict[str, object]
 
 FORMAT = 1
+# A document that holds several transitions, which an older version would take for one.
+SEVERAL = 2
 
 # A class of events has one name, or one per direction, or one per action of an operator.
 _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingProxyType(
@@ -168,6 +170,64 @@ def decode_transition(document: Document) -> Transition:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableLog(process_id, first, str(error)) from error
+
+
+def encode_transitions(transitions: Sequence[Transition]) -> Document:
+    """Write transitions of one process that follow each other, and are stored at once, as one document.
+
+    It looks like that of one transition with all events and all commands; `causes` says which are whose.
+    """
+    documents = [encode_transition(transition) for transition in transitions]
+    first = documents[0]
+    if len(documents) == 1:
+        return first
+    return {
+        **first,
+        "v": SEVERAL,
+        "events": [event for document in documents for event in cast("list[Document]", document["events"])],
+        "commands": [
+            command for document in documents for command in cast("list[Document]", document["commands"])
+        ],
+        "causes": [
+            {
+                **cast("Document", document["cause"]),
+                "events": len(transition.events),
+                "commands": len(transition.commands),
+            }
+            for document, transition in zip(documents, transitions, strict=True)
+        ],
+    }
+
+
+def decode_transitions(document: Document) -> tuple[Transition, ...]:
+    """Read a stored document back; raises UnreadableLog when it is newer than this version or damaged."""
+    if document.get("v") != SEVERAL:
+        return (decode_transition(document),)
+    try:
+        return tuple(decode_transition(part) for part in _parts(document))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableLog(str(document.get("p")), 0, str(error)) from error
+
+
+def _parts(document: Document) -> Iterator[Document]:
+    events = cast("list[Document]", document["events"])
+    commands = cast("list[Document]", document["commands"])
+    number = cast("int", document["n"])
+    event = command = 0
+    for cause in cast("list[dict[str, object]]", document["causes"]):
+        events_end = event + cast("int", cause["events"])
+        commands_end = command + cast("int", cause["commands"])
+        yield {
+            **document,
+            "v": FORMAT,
+            "n": number + event,
+            "events": events[event:events_end],
+            "commands": commands[command:commands_end],
+            "cause": cause,
+        }
+        event, command = events_end, commands_end
+    if (event, command) != (len(events), len(commands)):
+        raise ValueError("causes does not account for all events and commands")
 
 
 def _texts_from_text(text: object) -> Mapping[str, str]:

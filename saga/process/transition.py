@@ -1,4 +1,4 @@
-"""One document of the log: the events of one decision, what caused it, and the commands as they were sent."""
+"""What one message caused: the events of one decision, and the commands as they were sent."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Hold what is appended at once: all of it or nothing.
+    """Hold what is appended at once, alone or with those that follow it: all of it or nothing.
 
     `first` is the number of the first event; the events are numbered from it without a gap. `at` is the
     store's time in milliseconds. `by` names the writer and `mark` this one write of it, so that a writer

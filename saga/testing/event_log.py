@@ -13,9 +13,11 @@ class InMemoryEventLog:
     def __init__(self) -> None:
         self._logs: dict[str, dict[int, Transition]] = {}
 
-    async def append(self, transition: Transition) -> None:
-        """Store one transition unless its number is taken; the same write (by its mark) may be repeated."""
-        self.store(transition)
+    async def append(self, transition: Transition, *more: Transition) -> None:
+        """Store transitions unless their number is taken; the same write (by its mark) may be repeated."""
+        if self.store(transition):
+            for following in more:
+                self.store(following)
 
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions above `after`, in order; raises UnreadableLog where one is missing."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from saga.errors import UnreadableLog, VersionConflict
-from tests.contract.factories import every_event, transition
+from saga.messages.command import Command
+from saga.process.transition import Cause
+from tests.contract.factories import NASTY, every_event, transition
 
 if TYPE_CHECKING:
     from saga.process.transition import Transition
@@ -167,3 +170,32 @@ async def test_a_log_with_a_hole_is_unreadable(store: Store) -> None:
     await store.log.append(transition("start", 2))
     with pytest.raises(UnreadableLog, match="start"):
         await store.log.read("start")
+
+
+async def test_transitions_that_are_appended_at_once_come_back_one_by_one(store: Store) -> None:
+    """With their own events, commands and causes; what follows goes on behind the last of them."""
+    together = [
+        replace(
+            transition("p1", 2 * number + 1, events=2),
+            at=1_700_000_000_000,
+            commands=(Command(f"c{number}", "step.hotel.book", "{}"),) * number,
+            cause=Cause(f"reply {number}", "reply", NASTY),
+        )
+        for number in range(3)
+    ]
+    await store.log.append(*together)
+    later = transition("p1", 7)
+    await store.log.append(later)
+    assert list(await store.log.read("p1")) == [*together, later]
+    assert list(await store.log.read("p1", after=6)) == [later]
+    assert [one async for one in store.log.read_all()] == [*together, later]
+
+
+async def test_appending_at_once_is_all_or_nothing_and_may_be_repeated(store: Store) -> None:
+    """Whoever comes second stores nothing of it; who repeats its own write hears that it is there."""
+    together = [transition("p1", 1, mark="mine"), transition("p1", 2, mark="mine")]
+    await store.log.append(*[replace(one, at=5) for one in together])
+    await store.log.append(*[replace(one, at=5) for one in together])
+    with pytest.raises(VersionConflict):
+        await store.log.append(transition("p1", 1, mark="other"), transition("p1", 2, mark="other"))
+    assert list(await store.log.read("p1")) == [replace(one, at=5) for one in together]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -259,3 +260,36 @@ async def test_a_command_published_again_is_the_same_message(world: World) -> No
 
     assert (first.body, first.message_id) == (second.body, second.message_id)
     assert json.loads(first.body)["command_id"] == first.message_id
+
+
+SIDE_BY_SIDE = "process_type: many\nsteps:\n" + "".join(
+    f"- {{name: s{number}, service: first, action: do, compensation: none, after: []}}\n"
+    for number in range(20)
+)
+
+
+async def test_replies_that_wait_together_are_one_append(world: World) -> None:
+    """The first has its turn alone; the others, which came meanwhile, are ruled on in order; one comes twice."""
+    one = await world.member(SIDE_BY_SIDE)
+    await one.handle(start(process_type="many"))
+    replies = [reply("completed", f"s{number}.a1") for number in range(20)]
+    settled = await asyncio.gather(*(one.handle(message) for message in [*replies, replies[3]]))
+
+    assert all(each is not None for each in settled)
+    events = await world.events()
+    assert events[22:] == ["step_completed"] * 20 + ["completed"]
+    assert world.rows("SELECT first FROM events ORDER BY first") == [(1,), (23,), (24,)]
+    assert await world.version() == 43
+    assert set(one.bus.took("process.many.completed")) == {f"{ID}:43"}
+
+
+async def test_replies_that_wait_together_are_ruled_on_anew_where_another_was_quicker(world: World) -> None:
+    """Nothing of what was ruled on the stale state counts."""
+    one, other = await world.member(SIDE_BY_SIDE), await world.member(SIDE_BY_SIDE)
+    await one.handle(start(process_type="many"))
+    await other.handle(reply("completed", "s19.a1"))
+    replies = [reply("completed", f"s{number}.a1") for number in range(19)]
+    await asyncio.gather(*(one.handle(message) for message in replies))
+
+    assert (await world.events())[22:] == ["step_completed"] * 20 + ["completed"]
+    assert await world.version() == 43

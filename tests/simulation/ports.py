@@ -46,10 +46,10 @@ class SimulatedLog:
         self._log = log
         self._judge = judge
 
-    async def append(self, transition: Transition) -> None:
+    async def append(self, transition: Transition, *more: Transition) -> None:
         """Append, if the network lets it through."""
         error, happens = self._fate()
-        await self._server.call(lambda: self._store(transition), error=error, happens=happens)
+        await self._server.call(lambda: self._store(transition, *more), error=error, happens=happens)
 
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Read what is there when the request arrives."""
@@ -75,9 +75,10 @@ class SimulatedLog:
                 return OutcomeUnknown("simulated"), happens
         return None, "now"
 
-    def _store(self, transition: Transition) -> None:
-        if self._log.store(transition):
-            self._judge.appended(transition)
+    def _store(self, *transitions: Transition) -> None:
+        for transition in transitions:
+            if self._log.store(transition):
+                self._judge.appended(transition)
 
 
 class SimulatedProjections(InMemoryProjectionStore):

@@ -20,7 +20,6 @@ from saga.messages.command import CommandRef
 from saga.ports.bus import PublishResult
 from saga.process import advance, attempts, decide, evolve, evolve_steps, order, replying, timers, waking
 from saga.process import events as ev
-from saga.process.effects import effects
 from saga.process.status import Direction
 from saga.testing import InMemoryEventLog, InMemoryProjectionStore
 from tests.simulation.plan import Plan
@@ -49,10 +48,10 @@ def publish_before_the_append(patch: Patch) -> None:
     """Another coordinator may win the number, and the command stands in no log."""
     carry_out = Handler._carry_out
 
-    async def hasty(self: Handler, message: Any, delivery: Any, ruling: Any, now: int) -> Any:
-        commands = effects(ruling.graph, ruling.state, ruling.events)
-        await self._parts.publisher.commands(ruling.state, commands, at=now)
-        return await carry_out(self, message, delivery, ruling, now)
+    async def hasty(self: Handler, rulings: Any, transitions: Any) -> Any:
+        commands = [command for transition in transitions for command in transition.commands]
+        await self._parts.publisher.commands(rulings[-1].state, commands, at=transitions[-1].at)
+        return await carry_out(self, rulings, transitions)
 
     patch.setattr(Handler, "_carry_out", hasty)
 

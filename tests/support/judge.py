@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aio_pika
 from pymongo import MongoClient
 
-from saga.process.codec import decode_transition
+from saga.process.codec import decode_transitions
 from saga.process.evolve import fold
 from saga.process.snapshot import to_snapshot
 from tests.support.way_back import Entry, Graph, WayBack, read_graph
@@ -114,7 +114,7 @@ class Judge:
             self._complain("I1", process_id, "accepted is not the first event alone")
 
     def _check_fold(self, process_id: str, documents: Sequence[dict[str, Any]]) -> None:
-        state = fold([decode_transition(document) for document in documents])
+        state = fold([one for document in documents for one in decode_transitions(document)])
         projection = self.projections.get(process_id, {})
         assert state is not None
         facts = {
