@@ -6,6 +6,7 @@ ids, and acknowledges. The tests kill the process at each of these points:
 received, decided, append_sent, appended, published, confirmed, projected, acked.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -93,10 +94,17 @@ class Handler:
             return None
         # No command waits for these: they only hold up the acknowledgement.
         await parts.locks.settle(settled.graph, settled.state)
-        await parts.projector.save(settled.state, settled.wake)
-        parts.observer.reached("projected")
-        await parts.publisher.life(settled.state, settled.untold)
+        news = parts.publisher.news(settled.state, settled.untold)
+        if news:
+            # Side by side: who waits for the end of a process must not wait for its projection.
+            await asyncio.gather(self._project(settled), parts.publisher.tell(news))
+        else:
+            await self._project(settled)
         return settled
+
+    async def _project(self, settled: Settled) -> None:
+        await self._parts.projector.save(settled.state, settled.wake)
+        self._parts.observer.reached("projected")
 
     async def _settle_all(self, received: Sequence[_Received]) -> Sequence[Settled | Exception | None]:
         """Settle messages of one process that waited together: in one append, as far as that goes."""
@@ -162,8 +170,12 @@ class Handler:
                 with suppress(VersionConflict):
                     return (await self._carry_out([ruling], [transition]))[0]
                 self._parts.observer.counted("conflict")
-            elif standing.is_fresh or (ruling is not None and is_progress(message)):
-                return None if ruling is None else await self._repeat(message, ruling)
+            elif ruling is None and standing.is_fresh:
+                return None
+            elif ruling is not None and (standing.is_fresh or is_progress(message)):
+                settled = await self._repeat(message, ruling)
+                if settled is not None:
+                    return settled
             # On a stale state a reply looks like a duplicate, and would be lost: rule on it again.
             standing = await standings.fresh(message)
 
@@ -233,9 +245,10 @@ class Handler:
             for ruling, transition in zip(rulings, transitions, strict=True)
         ]
 
-    async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled:
+    async def _repeat(self, message: Admitted, ruling: Ruling) -> Settled | None:
         """Tell again what a message changed that is in the log already: its first acknowledgement was lost.
 
+        None where another coordinator, which has a copy of it, appended that only now: it was not seen yet.
         Of its commands, those that may not have been published were so when the log was read. More would echo:
         each copy of a command brings one more reply, and each of these one more copy of the next command.
         """
@@ -251,6 +264,8 @@ class Handler:
         log = await patiently(lambda: parts.log.read(message.process_id), parts.observer)
         for transition in log:
             if transition.cause.identity == message.identity:
+                if transition.last > ruling.state.version:
+                    return None
                 parts.observer.counted("duplicate")
                 return replace(settled, untold=(transition,))
         if isinstance(message, AdmittedControl):

@@ -39,11 +39,18 @@ class Publisher:
             await asyncio.gather(*(self._command(state, command, at, again=again) for command in commands))
         self._observer.reached("confirmed")
 
-    async def life(self, state: ProcessState, transitions: Iterable[Transition]) -> None:
-        """Tell of what happened, in order; returns when it is confirmed, whether or not anybody listens."""
-        for transition in transitions:
-            for message in life_messages(state, transition, with_steps=self._with_step_events):
-                await self._publish(message)
+    def news(self, state: ProcessState, transitions: Iterable[Transition]) -> Sequence[OutgoingMessage]:
+        """Write what there is to tell of what happened, in order; most transitions are no news."""
+        return [
+            message
+            for transition in transitions
+            for message in life_messages(state, transition, with_steps=self._with_step_events)
+        ]
+
+    async def tell(self, news: Sequence[OutgoingMessage]) -> None:
+        """Tell of it, in order; returns when it is confirmed, whether or not anybody listens."""
+        for message in news:
+            await self._publish(message)
 
     async def _publish(self, message: OutgoingMessage) -> PublishResult:
         return await patiently(lambda: self._bus.publish(message), self._observer)

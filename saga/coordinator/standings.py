@@ -74,7 +74,7 @@ class Standings:
                 if command.command_id != answered or is_progress(message)
             ]
             await self._publisher.commands(state, commands, at=transition.at, again=True)
-        await self._publisher.life(state, loaded.tail)
+        await self._publisher.tell(self._publisher.news(state, loaded.tail))
         wake = next_wake(loaded.graph, state)
         await self._projector.save(state, wake)
         self._timekeeper.set(state.process_id, state.version, wake)

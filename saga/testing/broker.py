@@ -249,6 +249,12 @@ class InMemoryBroker:
         """Count those who take from a queue."""
         return len(self._queues[queue].consumers) if self.has(queue) else 0
 
+    def holds(self, queue: str, message_id: str | None) -> bool:
+        """Say whether a message with this id is in line or in hand."""
+        found = self._queues[queue]
+        in_hand = (delivery.message for consumer in found.ever for delivery in consumer.in_hand)
+        return any(one.message_id == message_id for one in (*found.ready, *in_hand))
+
     def waiting(self) -> Mapping[str, int]:
         """Count the messages in line and in hand, per queue."""
         return {

@@ -56,11 +56,8 @@ class ReadProcesses:
 
     async def get(self, process_id: str) -> ProcessState | None:
         """Give where a process stands; None for one that was never accepted."""
-        projection = await self._projections.load(process_id)
-        state = snapshot_in(projection)
-        if projection is not None and state is not None and state.version == projection.version:
-            return state
-        # Accepted and not projected yet, by another version, or without the latest state: the log knows.
+        # The log has the last word: who just heard of an end must not read that the process still runs.
+        state = snapshot_in(await self._projections.load(process_id))
         return fold(await self._log.read(process_id, after=0 if state is None else state.version), state)
 
     async def document(self, state: ProcessState) -> JsonObject:

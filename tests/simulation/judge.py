@@ -151,8 +151,8 @@ class Judge:
         if expected is None or reason not in expected:
             self.complain("I15", str(message.message_id), f"was parked as {reason}: {message.body[:300]!r}")
 
-    def acknowledged(self, message: InMemoryMessage) -> None:
-        """Look at a message of the coordinators that was just taken off its queue."""
+    def acknowledged(self, message: InMemoryMessage, *, has_copy: bool) -> None:
+        """Look at a message of the coordinators that was just taken off its queue, or one of its copies."""
         if queue_for(message.exchange, message.routing_key) != COORDINATOR or message in self._parked:
             return
         self.consumed.append(message)
@@ -161,7 +161,7 @@ class Judge:
             case "process.start":
                 self._check_started(_start_id(message, body))
             case "process.wake":
-                self._check_woken(body)
+                self._check_woken(body, has_copy=has_copy)
             case "step.completed" | "step.failed":
                 self._check_answered(body["command_id"], message.routing_key.removeprefix("step."))
             case "process.lock" | "step.progress":
@@ -251,7 +251,7 @@ class Judge:
         else:
             self._check_told(process_id, case, f"start:{process_id}")
 
-    def _check_woken(self, body: Mapping[str, Any]) -> None:
+    def _check_woken(self, body: Mapping[str, Any], *, has_copy: bool) -> None:
         case = self._known(body["process_id"])
         is_due = (
             body["due_at"] <= self._now() and not self.skew_ms
@@ -259,6 +259,8 @@ class Judge:
         looks_at_locks = case.state is not None and awaits_lock(case.state)
         if case.version == body["version"] and is_due and not looks_at_locks:
             self.complain("I11", body["process_id"], f"the timer of {body['version']} fired without effect")
+        if has_copy:
+            return  # whoever has that one in hand may be about to act on it: this one may have come too early
         self._check_told(
             body["process_id"], case, f"wake:{body['process_id']}:{body['version']}:{body['due_at']}"
         )

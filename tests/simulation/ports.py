@@ -18,7 +18,7 @@ from saga.testing import (
     InMemoryProjectionStore,
     LoopClock,
 )
-from saga.testing.broker import queue_for
+from saga.testing.broker import COORDINATOR, queue_for
 from tests.simulation.judge import SKEW_MS
 from tests.simulation.network import at_once
 
@@ -206,7 +206,8 @@ class SimulatedBroker(InMemoryBroker):
 
     def acknowledged(self, message: InMemoryMessage) -> None:
         """Let the judge look whether that was right."""
-        self._judge.acknowledged(message)
+        has_copy = self.has(COORDINATOR) and self.holds(COORDINATOR, message.message_id)
+        self._judge.acknowledged(message, has_copy=has_copy)
 
     def bury(self, message: InMemoryMessage, *, reason: str, detail: str) -> None:
         """Keep a dead letter and let the judge look."""
