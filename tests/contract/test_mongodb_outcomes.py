@@ -181,7 +181,7 @@ async def test_two_writers_of_one_number_leave_one_document(
 
 @pytest.mark.parametrize(
     "damage",
-    [{"v": 2}, {"events": [{"type": "teleported"}]}, {"events": [{"type": "step_started"}]}, {"v": None}],
+    [{"v": 3}, {"events": [{"type": "teleported"}]}, {"events": [{"type": "step_started"}]}, {"v": None}],
 )
 async def test_a_document_that_this_version_cannot_read_stops_its_process_only(
     own_mongo: MongoServer, mongodb_database: str, store: MongoStore, damage: dict[str, object]
