@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import aiormq
 
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _ATTACH_TIMEOUT_S = 5.0
 _CANCEL_TIMEOUT_S = 3.0
+_LOOK_EVERY_CHECKS = 5
 
 
 class RabbitDelivery:
@@ -166,15 +167,38 @@ class RabbitConsumption:
         await channel.close()
 
 
+class Attached(Protocol):
+    """Something that consumes on a connection, one queue or several."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether it was stopped for good."""
+        ...
+
+    @property
+    def is_consuming(self) -> bool:
+        """Tell whether the broker has it, as far as is known here."""
+        ...
+
+    async def attach(self, connection: AbstractConnection, end: EndSession) -> None:
+        """Consume on this connection; `end` is called when the broker ends it."""
+        ...
+
+    async def tend(self) -> None:
+        """Do what is to be done now and then."""
+        ...
+
+
 class Consumers:
     """Hold every consumer of a connection. It is the session of a `Link`."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._consumptions: list[RabbitConsumption] = []
+        self._consumptions: list[Attached] = []
+        self._checks = 0
         self._now: tuple[AbstractConnection, EndSession] | None = None
 
-    async def add(self, consumption: RabbitConsumption) -> None:
+    async def add(self, consumption: Attached) -> None:
         """Keep a consumer from now on; without a connection it begins with the next one."""
         self._consumptions.append(consumption)
         if self._now is None:
@@ -195,8 +219,11 @@ class Consumers:
 
     async def check(self, connection: AbstractConnection) -> None:
         """Look whether the queues are there and consumed: the broker doesn't always tell when they go."""
-        if await missing(connection, self._topology):
+        self._checks += 1
+        if self._checks % _LOOK_EVERY_CHECKS == 0 and await missing(connection, self._topology):
             await declare(connection, self._topology)
+        for consumption in self._running():
+            await consumption.tend()
         if self._now is not None and not all(each.is_consuming for each in self._running()):
             self._now[1]("a consumer is gone")
 
@@ -204,6 +231,6 @@ class Consumers:
         """Forget the connection; the consumers are attached anew, and what they hold is delivered again."""
         self._now = None
 
-    def _running(self) -> list[RabbitConsumption]:
+    def _running(self) -> list[Attached]:
         self._consumptions = [each for each in self._consumptions if not each.is_stopped]
         return self._consumptions

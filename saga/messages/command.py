@@ -12,7 +12,9 @@ _COMMAND_ID = re.compile(
     r"\.(?P<kind>[acv])(?P<attempt>[1-9][0-9]{0,5})",
     re.ASCII,
 )
-_REPLIES = frozenset({"step.completed", "step.failed"})
+# The prefix of the routing keys of replies that works always, whatever a command named.
+REPLY_KEY = "step"
+_REPLIES = frozenset({f"{REPLY_KEY}.completed", f"{REPLY_KEY}.failed"})
 
 
 @dataclass(frozen=True, slots=True)

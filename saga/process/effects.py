@@ -8,7 +8,7 @@ parent by the same replies that participants send.
 from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
-from saga.messages.command import Command, CommandRef, parse_command_id
+from saga.messages.command import REPLY_KEY, Command, CommandRef, parse_command_id
 from saga.messages.json_text import EMPTY_OBJECT, NULL, JsonObject, JsonText, splice, to_text
 from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
@@ -25,22 +25,28 @@ from saga.process.events import (
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
 
-REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
 
 
-def effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> tuple[Command, ...]:
-    """Give the commands of a decision's events, in their order; `state` is the state after all of them."""
-    return tuple(_effects(graph, state, events))
+def effects(
+    graph: StepGraph, state: ProcessState, events: Iterable[Event], *, reply_key: str = REPLY_KEY
+) -> tuple[Command, ...]:
+    """Give the commands of a decision's events, in their order; `state` is the state after all of them.
+
+    `reply_key` says where the sender wants the replies.
+    """
+    return tuple(_effects(graph, state, events, reply_key))
 
 
-def _effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> Iterator[Command]:
+def _effects(
+    graph: StepGraph, state: ProcessState, events: Iterable[Event], reply_key: str
+) -> Iterator[Command]:
     is_answered = False
     for event in events:
         match event:
             case AttemptStarted():
-                yield _command(graph, state, event)
+                yield _command(graph, state, event, reply_key)
             case ChildCancelled():
                 yield _cancel(state, event)
             case Completed() | Compensated() | Failed() | OperatorActed() if not is_answered:
@@ -87,7 +93,7 @@ def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Comma
     return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
 
 
-def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Command:
+def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted, reply_key: str) -> Command:
     node = graph.node_of(event.step)
     ref = CommandRef(state.process_id, event.step, event.direction, event.attempt)
     if node.kind is StepKind.PROCESS:
@@ -106,7 +112,7 @@ def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Co
         "kind": event.direction,
         "attempt": event.attempt,
         "deadline": rfc3339(event.due_at),
-        "reply_key": REPLY_KEY,
+        "reply_key": reply_key,
     }
     payloads = _payloads(graph, state, event.direction, event.step)
     _, index = split_instance(event.step)
