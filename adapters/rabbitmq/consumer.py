@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import aiormq
 
+from adapters.rabbitmq.acknowledging import Acknowledgements
 from adapters.rabbitmq.topology import Topology, declare, missing
 
 if TYPE_CHECKING:
@@ -30,14 +31,11 @@ _LOOK_EVERY_CHECKS = 5
 class RabbitDelivery:
     """One message in hand; the acknowledgement goes to the channel that it came by, or nowhere."""
 
-    __slots__ = ("_acknowledged", "_channel", "_lost_ack", "_message", "properties")
+    __slots__ = ("_acknowledged", "_acknowledgements", "_message", "properties")
 
-    def __init__(
-        self, message: DeliveredMessage, channel: aiormq.Channel, lost_ack: Callable[[], None]
-    ) -> None:
+    def __init__(self, message: DeliveredMessage, acknowledgements: Acknowledgements) -> None:
         self._message = message
-        self._channel = channel
-        self._lost_ack = lost_ack
+        self._acknowledgements = acknowledgements
         self._acknowledged = False
         self.properties: Basic.Properties = message.header.properties
 
@@ -86,12 +84,8 @@ class RabbitDelivery:
         if self._acknowledged:
             return  # a second one would close the channel, and everything on it would be delivered again
         self._acknowledged = True
-        tag = self._message.delivery_tag
-        try:
-            if tag is not None:
-                await self._channel.basic_ack(tag, wait=False)
-        except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError):
-            self._lost_ack()
+        if self._message.delivery_tag is not None:
+            self._acknowledgements.finish(self._message.delivery_tag)
 
 
 class RabbitConsumption:
@@ -105,6 +99,7 @@ class RabbitConsumption:
         self._prefetch = prefetch
         self._lost_ack = lost_ack
         self._channel: aiormq.Channel | None = None
+        self._acknowledgements: Acknowledgements
         self._tag: str | None = None
         self._in_hand: set[asyncio.Task[None]] = set()
         self.is_stopped = False
@@ -124,7 +119,7 @@ class RabbitConsumption:
         )
         channel.on_consumer_cancel_callbacks.add(lambda _: end("the broker cancelled the consumer"))
         await channel.basic_qos(prefetch_count=self._prefetch)
-        self._channel = channel
+        self._channel, self._acknowledgements = channel, Acknowledgements(channel, self._lost_ack)
         consuming = await channel.basic_consume(self._queue, self._take)
         self._tag = consuming.consumer_tag
 
@@ -151,7 +146,9 @@ class RabbitConsumption:
             return  # stopped, or from a channel that is gone: it stays unacknowledged
         # A task of our own: the driver cancels its own ones when the channel is lost, and a handler that
         # is in the middle of an append must come to its end.
-        task = asyncio.create_task(self._handle(RabbitDelivery(message, channel, self._lost_ack)))
+        if message.delivery_tag is not None:
+            self._acknowledgements.expect(message.delivery_tag)
+        task = asyncio.create_task(self._handle(RabbitDelivery(message, self._acknowledgements)))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
 
@@ -164,6 +161,7 @@ class RabbitConsumption:
     async def _close_when_done(self, channel: aiormq.Channel) -> None:
         while self._in_hand:
             await asyncio.wait(self._in_hand)
+        await self._acknowledgements.sent()
         await channel.close()
 
 
