@@ -59,15 +59,15 @@ class PartitionedConsumption:
         return self._names.reply_key(self._held)
 
     async def attach(self, connection: AbstractConnection, end: EndSession) -> None:
-        """Consume on this connection: the shared queue, and the first partition that nobody holds."""
+        """Consume on this connection: the first partition that nobody holds, and the shared queue."""
         self._connection, self._end = connection, end
         self._orphaned.clear()
         self._own = None
-        await self._shared.attach(connection, end)
         self._held = await self._claim(connection)
         if self._held is not None:
             self._own = self._consumption(self._names.partition_queue(self._held))
             await self._own.attach(connection, end)
+        await self._shared.attach(connection, end)  # last: what it brings leads to commands
 
     async def tend(self) -> None:
         """Take over the partitions that wait for a consumer, and let go of those that are empty again."""
