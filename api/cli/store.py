@@ -14,6 +14,7 @@ from saga.definition.catalog import Catalog
 from saga.errors import InvalidDefinition, NotReady, SagaError, StoreUnavailable
 from saga.replay.history import Histories, StoredHistories
 from saga.replay.lines import ExportedHistories
+from saga.replay.past import UnknownEvent
 
 T = TypeVar("T")
 
@@ -38,8 +39,15 @@ def with_histories(file: Path | None, work: Callable[[Histories], Awaitable[T]])
     """Do work on the histories of an exported file, or of the store where there is none."""
     if file is None:
         return with_store(lambda store: work(StoredHistories(store.log, Catalog(store.definitions))))
+    return on_histories(work(exported(file)))
+
+
+def on_histories(work: Awaitable[T]) -> T:
+    """Do work on exported histories; each failure ends the command with its exit code."""
     try:
-        return asyncio.run(_awaited(work(exported(file))))
+        return asyncio.run(_awaited(work))
+    except UnknownEvent as error:
+        raise CommandError(Exit.NOT_FOUND, str(error)) from None
     except SagaError as error:
         raise failure(error) from None
 

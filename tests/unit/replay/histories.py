@@ -6,6 +6,7 @@ from saga.definition.canonical import canonical_text, definition_hash
 from saga.definition.catalog import KnownDefinition, known_definition
 from saga.definition.sources import parse_definition
 from saga.ports.definitions import StoredDefinition
+from saga.process.events import Accepted
 from saga.process.transition import Transition
 from saga.testing import InMemoryEventLog
 from tests.support.scenario import Scenario, saga_text
@@ -28,15 +29,25 @@ def known(steps: str = STEPS) -> KnownDefinition:
 
 
 def booked(process_id: str = "p1") -> list[Transition]:
-    """Give the log of a process that booked a hotel and waits for the payment."""
+    """Give the log of a process that has a hotel and waits for its payment: three transitions, five events."""
+    return paid(process_id)[:3]
+
+
+def paid(process_id: str = "p1") -> list[Transition]:
+    """Give the log of a process that completed: one transition more, and seven events."""
     story = Scenario.of(STEPS)
     story.starts()
     story.completes("hotel", {"room": 7})
+    story.completes("payment", 12)
     return [_of(process_id, transition) for transition in story.log]
 
 
 def _of(process_id: str, transition: Transition) -> Transition:
-    return replace(transition, process_id=process_id)
+    events = tuple(
+        replace(event, definition_hash=definition().hash) if isinstance(event, Accepted) else event
+        for event in transition.events
+    )
+    return replace(transition, process_id=process_id, events=events)
 
 
 async def log_of(*transitions: Transition) -> InMemoryEventLog:
