@@ -36,6 +36,14 @@ def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: 
 
 
 @app.command
+def undo_preview(process_id: str, /, *, service: Service = HERE) -> Exit:
+    """Show the commands that compensate would send now, wave by wave, and what it could not undo."""
+    from api.cli import acting  # noqa: PLC0415
+
+    return acting.preview_undo(*connected(service), process_id)
+
+
+@app.command
 def pause(
     process_id: str | None = None,
     /,

@@ -73,18 +73,21 @@ def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Comma
 
     An answer to the parent process is always among them: nobody acknowledges it.
     """
-    waiting = {
-        CommandRef(state.process_id, name, direction, effort.attempts[-1].number).command_id
-        for name, step in state.steps.items()
-        for direction, effort in (
-            (Direction.ACTION, step.action),
-            (Direction.COMPENSATION, step.undo),
-            (Direction.VERIFY, step.verify),
-        )
-        if effort is not None and effort.status is EffortStatus.RUNNING and effort.attempts
-        if effort.attempts[-1].outcome is AttemptOutcome.RUNNING
-    }
+    waiting = {ref.command_id for ref in awaited(state)}
     return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
+
+
+def awaited(state: ProcessState) -> Iterator[CommandRef]:
+    """Name the commands that an answer is awaited to."""
+    for name, step in state.steps.items():
+        efforts = (
+            (Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo), (Direction.VERIFY, step.verify)
+        )  # fmt: skip
+        for direction, effort in efforts:
+            if effort is None or effort.status is not EffortStatus.RUNNING or effort.current is None:
+                continue
+            if effort.current.outcome is AttemptOutcome.RUNNING:
+                yield CommandRef(state.process_id, name, direction, effort.current.number)
 
 
 def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Command:

@@ -175,6 +175,11 @@ class Scenario:
         self.now += milliseconds
         return self
 
+    @property
+    def has_timer(self) -> bool:
+        """Say whether a timer is set."""
+        return next_wake(self.graph, self.state) is not None
+
     def next_timer_fires(self) -> "Scenario":
         """Move time to the earliest timer and fire it."""
         wake = next_wake(self.graph, self.state)

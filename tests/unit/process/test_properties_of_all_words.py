@@ -16,12 +16,13 @@ MOVES_MAX = 25
 WELL_MAX = 400
 
 
-def _accepted(definition: SagaDefinition, data: st.DataObject) -> Fortune:
-    accepted = Accepted(
+def accepted(definition: SagaDefinition, data: st.DataObject) -> Fortune:
+    """Accept a process of a drawn saga, whose parent awaits its end."""
+    first = Accepted(
         "drawn", "hash", to_text(PARAMETERS), {}, "request", "", None, None,
         parent="p0.c.a1", children={"child": "hash of child"},
     )  # fmt: skip
-    return Fortune(data, Scenario(compile_graph(definition)).accepts(accepted))
+    return Fortune(data, Scenario(compile_graph(definition)).accepts(first))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,7 +31,7 @@ def test_whatever_happens_the_rules_hold_and_a_person_who_helps_brings_it_to_its
     definition: SagaDefinition, data: st.DataObject
 ) -> None:
     """No message makes a decision fail; order and outcomes are judged by the log; then everything goes well."""
-    fortune = _accepted(definition, data)
+    fortune = accepted(definition, data)
     for _ in range(data.draw(st.integers(0, MOVES_MAX))):
         fortune.anything()
     fortune.receive(inputs.StartRequested())

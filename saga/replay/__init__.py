@@ -1,0 +1,1 @@
+"""What the log answers: whether projections and decisions still follow from it, and what was when."""
