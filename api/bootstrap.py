@@ -33,9 +33,11 @@ from saga.definition.sources import load_definitions
 from saga.errors import StoreUnavailable
 from saga.participant import serve as serve_participants
 from saga.ports.observer import Observer
+from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
-from saga.usecases.start import StartPorts, StartProcess
+from saga.usecases.rerun import RerunProcess
+from saga.usecases.start import StartProcess
 
 log = logging.getLogger("saga.server")
 
@@ -180,6 +182,7 @@ class _Server:
         read = ReadProcesses(backends.log, backends.projections, self._catalog, backends.bus, backends.clock)
         return Services(
             start=StartProcess(ports, self._catalog),
+            rerun=RerunProcess(ports, self._catalog),
             read=read,
             operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
             catalog=self._catalog,

@@ -9,6 +9,7 @@ from api.settings import Settings
 from saga.definition.catalog import Catalog
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
+from saga.usecases.rerun import RerunProcess
 from saga.usecases.start import StartProcess
 
 
@@ -20,6 +21,7 @@ class Services:
     """
 
     start: StartProcess
+    rerun: RerunProcess
     read: ReadProcesses
     operate: OperateProcesses
     catalog: Catalog

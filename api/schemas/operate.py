@@ -52,6 +52,13 @@ class SkipBody(StepBody):
     output: JsonValue = None
 
 
+class RerunBody(ReasonBody):
+    """Begin the process anew from a whole step; each of the `parameters` takes the place of the old one."""
+
+    step: StepName
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class ResolveBody(StepBody):
     """State what became of a step that nobody else can tell of."""
 

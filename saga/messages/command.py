@@ -12,6 +12,8 @@ _COMMAND_ID = re.compile(
     r"\.(?P<kind>[acv])(?P<attempt>[1-9][0-9]{0,5})",
     re.ASCII,
 )
+# The routing key of the word that a process was rerun from another.
+FORKED = "process.forked"
 _REPLIES = frozenset({"step.completed", "step.failed"})
 
 
@@ -54,6 +56,11 @@ class Command:
     def is_reply(self) -> bool:
         """Say whether it answers the command of a parent process."""
         return self.routing_key in _REPLIES
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether an answer to it, or to what it is about, comes into the log of whoever sent it."""
+        return not self.is_reply and self.routing_key != FORKED
 
     @property
     def concerns(self) -> str:

@@ -115,8 +115,8 @@ class _Course:
         decision = decide(self._graph, self.state, received, self._now, self._seen)
         self.state, self._seen = decision.state, decision.seen
         commands = effects(self._graph, decision.state, decision.events)
-        # The answer to a parent undoes nothing: it tells of the end.
-        self.sent += [command for command in commands if not command.is_reply]
+        # The answer to a parent undoes nothing, nor does the news of a fork.
+        self.sent += [command for command in commands if command.is_answered]
 
 
 def _answer(ref: CommandRef) -> inputs.ReplyReceived:

@@ -27,9 +27,11 @@ from saga.process.events import Accepted
 from saga.process.evolve import fold
 from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
+from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
-from saga.usecases.start import StartPorts, StartProcess
+from saga.usecases.rerun import RerunProcess
+from saga.usecases.start import StartProcess
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -165,6 +167,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     services = Services(
         start=StartProcess(ports, catalog),
+        rerun=RerunProcess(ports, catalog),
         read=read,
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
         catalog=catalog,
