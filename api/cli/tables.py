@@ -70,6 +70,8 @@ def event_list(entries: Sequence[JsonObject]) -> Table:
 def process_view(process: JsonObject) -> RenderableType:
     """Show one process: where it stands, its steps, and what it waits for."""
     parts: list[RenderableType] = [_headline(process), _steps(process)]
+    if process["forked_from"]:
+        parts.append(Text(f"forked from {plain(process['forked_from'])}"))
     parts += [_wait(wait) for wait in cast("list[JsonObject]", process["waiting_for"])]
     allowed = cast("list[Json]", process["allowed_actions"])
     if allowed and not process["ended_at"]:

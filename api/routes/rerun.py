@@ -53,6 +53,7 @@ async def rerun_process(
         step=body.step,
         reason=body.reason,
         changes=body.parameters,
+        without=frozenset(body.without),
         idempotency_key=key,
         principal=principal,
         traceparent=traceparent(request.headers),

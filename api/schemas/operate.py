@@ -53,10 +53,11 @@ class SkipBody(StepBody):
 
 
 class RerunBody(ReasonBody):
-    """Begin the process anew from a whole step; each of the `parameters` takes the place of the old one."""
+    """Begin the process anew from a whole step; `parameters` replace old ones, those `without` are left out."""
 
     step: StepName
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    without: Annotated[list[str], Field(max_length=1_000)] = Field(default_factory=list)
 
 
 class ResolveBody(StepBody):

@@ -33,12 +33,13 @@ from saga.usecases.start import StartedProcess
 
 @dataclass(frozen=True, slots=True)
 class RerunRequest:
-    """Hold what a caller asks for; `changes` are the parameters that take the place of the old ones."""
+    """Hold what a caller asks for; `changes` take the place of old parameters, those `without` are left out."""
 
     process_id: str
     step: str
     reason: str
     changes: JsonObject
+    without: frozenset[str]
     idempotency_key: str | None
     principal: str
     traceparent: str | None
@@ -71,7 +72,9 @@ class RerunProcess:
         if old is None:
             return None
         known = await self._catalog.get(old.origin.definition_hash)
-        parameters = {**cast("JsonObject", from_text(old.parameters)), **request.changes}
+        before = cast("JsonObject", from_text(old.parameters))
+        kept = {name: value for name, value in before.items() if name not in request.without}
+        parameters = {**kept, **request.changes}
         command = StartCommand(old.origin.process_type, parameters, old.origin.labels)
         process_id = _new_id(request, transitions)
         return Rerun(request, old, known, command, process_id, await self._acceptor.existing(process_id))
@@ -131,7 +134,9 @@ def _new_id(request: RerunRequest, transitions: Sequence[Transition]) -> str:
     happened = sum(
         not isinstance(event, OperatorReran) for transition in transitions for event in transition.events
     )
-    words = to_canonical_text([request.step, request.reason, request.changes, happened])
+    words = to_canonical_text(
+        [request.step, request.reason, request.changes, [*sorted(request.without)], happened]
+    )
     return id_for_rerun(request.principal, request.process_id, f"words\n{words}")
 
 
