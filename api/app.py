@@ -14,10 +14,10 @@ from api.routes import (
     probes,
     process_types,
     processes,
-    replay,
     rerun,
     start,
     steps,
+    undo_preview,
 )
 from api.services import Services
 from api.version import VERSION
@@ -46,6 +46,16 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
     app.include_router(probes.router)
     if with_api:
         # In this order: /process/counts stands before /process/{process_id}.
-        for module in (start, operate, rerun, steps, processes, events, replay, process_types, operations):
+        for module in (
+            start,
+            operate,
+            rerun,
+            steps,
+            processes,
+            events,
+            undo_preview,
+            process_types,
+            operations,
+        ):
             app.include_router(module.router)
     return app

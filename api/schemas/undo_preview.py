@@ -1,4 +1,4 @@
-"""What the log answers beside where a process stands."""
+"""What a compensation would send, as it is read."""
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 

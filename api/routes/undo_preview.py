@@ -1,4 +1,4 @@
-"""GET /process/{id}/undo-preview: what the log answers beside where a process stands."""
+"""GET /process/{id}/undo-preview: what a compensation would send."""
 
 from fastapi import APIRouter
 
@@ -9,7 +9,7 @@ from api.headers import etag
 from api.problems import Problem
 from api.query import ProcessId
 from api.responses import JsonAnswer
-from api.schemas.replay import UndoPreviewDocument
+from api.schemas.undo_preview import UndoPreviewDocument
 
 router = APIRouter(tags=["processes"])
 
