@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from api.settings import Settings
+from api.settings import Settings, StoreSettings
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.definitions import DefinitionStore
@@ -28,6 +28,43 @@ class Backends:
     bus: MessageBus
     connect_participants: Callable[[], Awaitable[ParticipantTransport]]
     ping: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class StorePorts:
+    """Hold the ports of a store alone, without a broker."""
+
+    log: EventLog
+    projections: ProjectionStore
+    definitions: DefinitionStore
+    clock: Clock
+
+
+@asynccontextmanager
+async def opened_store(settings: StoreSettings, *, may_write: bool) -> AsyncIterator[StorePorts]:
+    """Open the store that the settings name, and close it at the end.
+
+    The embedded one is read beside a running server, and written only while there is none. Raises StoreInUse,
+    NewerSchema, NotReady and StoreUnavailable.
+    """
+    if settings.mongodb_url is None:
+        from adapters.embedded.store import EmbeddedStore  # noqa: PLC0415 - loads only the drivers that are used
+
+        open_ = EmbeddedStore.open if may_write else EmbeddedStore.open_to_read
+        embedded = await open_(settings.data)
+        try:
+            yield StorePorts(embedded.log, embedded.projections, embedded.definitions, embedded.clock)
+        finally:
+            await embedded.close()
+        return
+    from adapters.mongodb.store import MongoStore  # noqa: PLC0415
+
+    store = await MongoStore.open(settings.mongodb_url.get_secret_value(), settings.mongodb_database)
+    try:
+        await store.ping()
+        yield StorePorts(store.log, store.projections, store.definitions, store.clock)
+    finally:
+        await store.close()
 
 
 @asynccontextmanager

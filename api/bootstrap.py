@@ -33,6 +33,9 @@ from saga.definition.sources import load_definitions
 from saga.errors import StoreUnavailable
 from saga.participant import serve as serve_participants
 from saga.ports.observer import Observer
+from saga.replay.history import StoredHistories
+from saga.replay.past import Past
+from saga.replay.replaying import ReplayProcesses
 from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
@@ -180,11 +183,14 @@ class _Server:
             name=self._name,
         )
         read = ReadProcesses(backends.log, backends.projections, self._catalog, backends.bus, backends.clock)
+        histories = StoredHistories(backends.log, self._catalog)
         return Services(
             start=StartProcess(ports, self._catalog),
             rerun=RerunProcess(ports, self._catalog),
             read=read,
             operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
+            past=Past(histories),
+            replay=ReplayProcesses(histories, backends.projections),
             catalog=self._catalog,
             readiness=readiness,
             settings=self._settings,

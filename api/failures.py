@@ -15,6 +15,7 @@ from api.responses import ProblemAnswer
 from saga import errors
 from saga.messages.json_text import Json
 from saga.messages.strict_json import pointer_to
+from saga.replay.past import UnknownEvent
 
 _E = TypeVar("_E", bound=Exception)
 _BY_STATUS = {
@@ -88,6 +89,11 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             return retry_later(kinds.STORE_UNAVAILABLE, "The store could not be asked.")
         case errors.NotReady() | errors.BusUnavailable():
             return retry_later(kinds.NOT_READY, "The service can't take this just now.")
+        case errors.UnreadableLog():
+            place: dict[str, Json] = {"sequence": error.number, "field": error.field}
+            return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
+        case UnknownEvent():
+            return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
         case errors.Unstorable():
             return Problem(kinds.UNSTORABLE, "The request is too large for the store.")
         case _:

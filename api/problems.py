@@ -177,6 +177,14 @@ INTERNAL = ProblemType(
     "Something went wrong here",
     "The fault is on this side; the log of the service says more.",
 )
+UNREADABLE_LOG = ProblemType(
+    "unreadable-log",
+    500,
+    "The log of the process can't be read",
+    "It has a gap, is damaged, or was written by a newer version. `sequence` is the number of the event, "
+    "`field` its field where one is known. The process stands still until its log is restored, or Batuta is "
+    "upgraded.",
+)
 STORE_UNAVAILABLE = ProblemType(
     "store-unavailable", 503, "The store is away", "Nothing was written. Try again after Retry-After."
 )

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from api import problems as kinds
 from api.problems import Problem
 
-_PROCESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PROCESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Parameters that may be given several times; of any other the second would be dropped in silence.
 _REPEATABLE = frozenset({"status", "label"})
 
@@ -63,7 +63,7 @@ def point_in_time(name: str, text: str | None) -> int | None:
 
 def process_id(process_id: Annotated[str, Path(description="The id of a process.")]) -> str:
     """Take the id from the path; what can't be an id is not found, and never reaches the store."""
-    if not _PROCESS_ID.fullmatch(process_id):
+    if not PROCESS_ID.fullmatch(process_id):
         raise Problem(kinds.NOT_FOUND, "There is no such process.")
     return process_id
 

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from api.settings import Settings
 from saga.definition.catalog import Catalog
+from saga.replay.past import Past
+from saga.replay.replaying import ReplayProcesses
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
@@ -24,6 +26,8 @@ class Services:
     rerun: RerunProcess
     read: ReadProcesses
     operate: OperateProcesses
+    past: Past
+    replay: ReplayProcesses
     catalog: Catalog
     readiness: Callable[[], Awaitable[tuple[str, ...]]]
     settings: Settings

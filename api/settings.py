@@ -46,8 +46,8 @@ class ApiToken:
         return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self.digest)
 
 
-class Settings(BaseSettings):
-    """Hold the settings of one server, checked together."""
+class StoreSettings(BaseSettings):
+    """Hold what says where the store is: enough for the commands that work on it without a server."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -61,6 +61,20 @@ class Settings(BaseSettings):
     mongodb_url: SecretStr | None = None
     mongodb_database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "saga"
     data: Path = Path(".saga")
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        if self.amqp_url is not None and self.mongodb_url is None:
+            raise ValueError(
+                "SAGA_MONGODB_URL is missing: RabbitMQ and MongoDB are used together; "
+                "set both, or none for the embedded default"
+            )
+        return self
+
+
+class Settings(StoreSettings):
+    """Hold the settings of one server, checked together."""
+
     definitions: Annotated[tuple[str, ...], NoDecode] = ()
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 8003
@@ -98,10 +112,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if (self.amqp_url is None) != (self.mongodb_url is None):
-            missing = "SAGA_AMQP_URL" if self.amqp_url is None else "SAGA_MONGODB_URL"
+        if self.amqp_url is None and self.mongodb_url is not None:
             raise ValueError(
-                f"{missing} is missing: RabbitMQ and MongoDB are used together; "
+                "SAGA_AMQP_URL is missing: RabbitMQ and MongoDB are used together; "
                 "set both, or none for the embedded default"
             )
         if not self.api_tokens and not self.allow_unprotected and not _is_loopback(self.http_host):
@@ -127,6 +140,17 @@ def load_settings() -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def load_store_settings() -> StoreSettings:
+    """Read from the environment where the store is. Raises SettingsError."""
+    problems = _misspelt(os.environ)
+    if problems:
+        raise SettingsError(problems)
+    try:
+        return StoreSettings()
+    except ValidationError as error:
+        raise SettingsError(_sentences(error)) from None
 
 
 def refuse_http_participants(settings: Settings, services: Collection[str]) -> None:

@@ -56,10 +56,13 @@ class UnreadableLog(SagaError):  # noqa: N818
 
     code = "unreadable-log"
 
-    def __init__(self, process_id: str, number: int, problem: str) -> None:
-        super().__init__(f"the log of process {process_id} can't be read at event {number}: {problem}")
+    def __init__(self, process_id: str, number: int, problem: str, *, field: str | None = None) -> None:
+        where = f"event {number}" if field is None else f"event {number}, field {field}"
+        super().__init__(f"the log of process {process_id} can't be read at {where}: {problem}")
         self.process_id = process_id
         self.number = number
+        self.problem = problem
+        self.field = field
 
 
 class InvalidDefinition(SagaError):  # noqa: N818

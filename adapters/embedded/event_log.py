@@ -20,6 +20,7 @@ from saga.process.transition import Transition
 PAGE_COUNT = 200
 PAGE_BYTES = 4 * 1024 * 1024
 _NOTHING = "", 0
+_LAST_NUMBER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,23 @@ class SqliteEventLog:
 
         Such a command comes back when it is published, as from a broker.
         """
-        transitions = (transition, *more)
-        tags = [one.cause.delivery for one in transitions if one.cause.delivery is not None]
+        await self._store((transition, *more), sends=True)
+
+    async def restore(self, transition: Transition, *more: Transition) -> None:
+        """Store transitions as `append` does, but leave all messages where they are."""
+        await self._store((transition, *more), sends=False)
+
+    async def _store(self, transitions: Sequence[Transition], *, sends: bool) -> None:
+        carried_out = transitions if sends else ()
+        tags = [one.cause.delivery for one in carried_out if one.cause.delivery is not None]
         outgoing = [
             message
-            for one in transitions
+            for one in carried_out
             for command in one.commands
             if (message := self._outgoing(command, one)) is not None
         ]
         append = _Append(
-            transition=transition,
+            transition=transitions[0],
             last=transitions[-1].last,
             document=json.dumps(encode_transitions(transitions), ensure_ascii=False, separators=(",", ":")),
             outgoing=tuple(outgoing),
@@ -78,21 +86,21 @@ class SqliteEventLog:
 
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions above `after`; raises UnreadableLog also where one is missing."""
-        documents = await self._reader.run(partial(_read, process_id=process_id, after=after))
-        transitions = [one for document in documents for one in _decoded(process_id, document)]
+        stored = await self._reader.run(partial(_read, process_id=process_id, after=after))
+        transitions = [one for row in stored for one in _decoded(row)]
         expected = 1 if after == 0 else None
         for transition in transitions:
             if expected is not None and transition.first != expected:
-                raise UnreadableLog(process_id, expected, "it is missing")
+                raise UnreadableLog(process_id, expected, f"the log goes on with {transition.first}")
             expected = transition.last + 1
         return transitions
 
-    async def read_all(self) -> AsyncIterator[Transition]:
+    async def read_all(self, after: str = "") -> AsyncIterator[Transition | UnreadableLog]:
         """Stream everything, process by process, a page at a time."""
-        last = _NOTHING
+        last = (after, _LAST_NUMBER) if after else _NOTHING
         while page := await self._reader.run(partial(_read_page, after=last)):
             for stored in page:
-                for transition in _decoded(stored.process_id, stored.document):
+                for transition in _decoded_or_error(stored):
                     yield transition
             last = page[-1].process_id, page[-1].first
 
@@ -144,11 +152,12 @@ def _append(connection: sqlite3.Connection, append: _Append) -> list[StoredMessa
     return [message for message in inserted if message is not None]
 
 
-def _read(connection: sqlite3.Connection, process_id: str, after: int) -> list[str]:
+def _read(connection: sqlite3.Connection, process_id: str, after: int) -> list[_Stored]:
     rows = connection.execute(
-        "SELECT document FROM events WHERE process_id = ? AND first > ? ORDER BY first", (process_id, after)
+        "SELECT process_id, first, document FROM events WHERE process_id = ? AND first > ? ORDER BY first",
+        (process_id, after),
     )
-    return [document for (document,) in rows]
+    return [_Stored(*row) for row in rows]
 
 
 def _read_page(connection: sqlite3.Connection, after: tuple[str, int]) -> list[_Stored]:
@@ -167,11 +176,27 @@ def _read_page(connection: sqlite3.Connection, after: tuple[str, int]) -> list[_
     return page
 
 
-def _decoded(process_id: str, text: str) -> tuple[Transition, ...]:
+def _decoded(stored: _Stored) -> tuple[Transition, ...]:
+    """Read a row. Raises UnreadableLog, also where the document says that it stands elsewhere."""
+    key = stored.process_id, stored.first
     try:
-        document = json.loads(text)
+        document = json.loads(stored.document)
     except ValueError as error:
-        raise UnreadableLog(process_id, 0, f"a document is not JSON: {error}") from error
+        raise UnreadableLog(*key, f"the document is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise UnreadableLog(process_id, 0, "a document is no object")
-    return decode_transitions(cast("Document", document))
+        raise UnreadableLog(*key, "the document is no object")
+    transitions = decode_transitions(cast("Document", document))
+    first = transitions[0]
+    if key != (first.process_id, first.first):
+        problem = f"the document says that it is event {first.first} of process {first.process_id}"
+        raise UnreadableLog(*key, problem, field="p" if stored.first == first.first else "n")
+    return transitions
+
+
+def _decoded_or_error(stored: _Stored) -> Sequence[Transition | UnreadableLog]:
+    try:
+        return _decoded(stored)
+    except UnreadableLog as error:
+        if error.process_id == stored.process_id:
+            return [error]
+        return [UnreadableLog(stored.process_id, stored.first, error.problem, field=error.field)]

@@ -67,8 +67,10 @@ class _Job(Generic[T]):
 class Lane(ABC):
     """Run the work of many callers on one connection, in order, many at a time."""
 
-    def __init__(self, file: Path, *, name: str) -> None:
+    def __init__(self, file: Path, *, name: str, may_write: bool = True) -> None:
         self._connection = connect(file)
+        if not may_write:
+            self._connection.execute("PRAGMA query_only = ON")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._waiting: list[_Waiting] = []
         self._drain: asyncio.Task[None] | None = None
@@ -136,8 +138,8 @@ class Reader(Lane):
 class Writer(Lane):
     """Write in batches: one transaction each, in which every item stands or fails for itself."""
 
-    def __init__(self, file: Path, *, name: str) -> None:
-        super().__init__(file, name=name)
+    def __init__(self, file: Path, *, name: str, may_write: bool = True) -> None:
+        super().__init__(file, name=name, may_write=may_write)
         self._doubters: list[Callable[[], None]] = []
 
     def on_doubt(self, callback: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -28,6 +28,12 @@ _SAVE = (
     f" ON CONFLICT (process_id) DO UPDATE SET {_REPLACEMENTS}"
     " WHERE excluded.version > projections.version"
 )
+_REWRITE = (
+    f"INSERT INTO projections ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+    f" ON CONFLICT (process_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _FIELDS[1:])}"
+    " WHERE projections.version <= excluded.version OR projections.version = ?"
+)
+_PAGE_COUNT = 100
 _LEASE = (
     "UPDATE projections SET leased_until = :until, leased_wake_at = wake_at WHERE process_id IN"
     " (SELECT process_id FROM projections WHERE wake_at < :before AND"
@@ -58,6 +64,20 @@ class SqliteProjectionStore:
         except OutcomeUnknown as error:
             raise StoreUnavailable(f"the projection was not confirmed: {error}") from error
 
+    async def rewrite(self, projection: Projection, *, seen: int) -> bool:
+        """Replace what is stored, unless a coordinator wrote a greater version meanwhile."""
+        try:
+            return await self._writer.run(partial(_rewrite, projection=projection, seen=seen))
+        except OutcomeUnknown as error:
+            raise StoreUnavailable(f"the projection was not confirmed: {error}") from error
+
+    async def read_all(self, after: str = "") -> AsyncIterator[Projection]:
+        """Stream the projections in the order of their ids, a page at a time."""
+        while page := await self._reader.run(partial(_read_page, after=after)):
+            for projection in page:
+                yield projection
+            after = page[-1].process_id
+
     async def load(self, process_id: str) -> Projection | None:
         """Give the stored projection; concurrent calls share one hop to the reader's thread."""
         return await self._reader.run(partial(_load, process_id=process_id))
@@ -87,26 +107,40 @@ class SqliteProjectionStore:
 
 
 def _save(connection: sqlite3.Connection, projection: Projection) -> None:
-    connection.execute(
-        _SAVE,
-        (
-            projection.process_id,
-            projection.process_type,
-            projection.definition_hash,
-            projection.status,
-            projection.version,
-            projection.state,
-            projection.state_format,
-            json.dumps(dict(projection.labels)),
-            projection.attention,
-            projection.wake_at,
-            projection.wake_for,
-            projection.started_at,
-            projection.updated_at,
-            projection.ended_at,
-        ),
-    )
+    connection.execute(_SAVE, _row(projection))
     delete_from_unprojected(connection, projection.process_id, projection.version)
+
+
+def _rewrite(connection: sqlite3.Connection, projection: Projection, seen: int) -> bool:
+    # What is unprojected stays so: the next start sends what may not have been sent.
+    return connection.execute(_REWRITE, (*_row(projection), seen)).rowcount > 0
+
+
+def _row(projection: Projection) -> _Row:
+    return (
+        projection.process_id,
+        projection.process_type,
+        projection.definition_hash,
+        projection.status,
+        projection.version,
+        projection.state,
+        projection.state_format,
+        json.dumps(dict(projection.labels)),
+        projection.attention,
+        projection.wake_at,
+        projection.wake_for,
+        projection.started_at,
+        projection.updated_at,
+        projection.ended_at,
+    )
+
+
+def _read_page(connection: sqlite3.Connection, after: str) -> list[Projection]:
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM projections WHERE process_id > ? ORDER BY process_id LIMIT ?",  # noqa: S608
+        (after, _PAGE_COUNT),
+    )
+    return [_projection(row) for row in rows]
 
 
 def _load(connection: sqlite3.Connection, process_id: str) -> Projection | None:
@@ -118,7 +152,15 @@ def _load(connection: sqlite3.Connection, process_id: str) -> Projection | None:
 
 
 def _projection(row: _Row) -> Projection:
-    return Projection(*row[:7], json.loads(row[7]), bool(row[8]), *row[9:])
+    return Projection(*row[:7], _labels(row[7]), bool(row[8]), *row[9:])
+
+
+def _labels(text: str) -> dict[str, str]:
+    try:
+        labels = json.loads(text)
+    except ValueError:
+        return {}
+    return labels if isinstance(labels, dict) else {}
 
 
 def _page(

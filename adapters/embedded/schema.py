@@ -123,6 +123,27 @@ def prepare(file: Path) -> None:
         raise StoreUnavailable(f"{file} can't be used as a store ({error}): see what it is") from error
 
 
+def check(file: Path) -> None:
+    """See that a file is there, with the tables of this version. Raises NewerSchema, StoreUnavailable."""
+    if not file.is_file():
+        raise StoreUnavailable(f"there is no embedded store {file}: name its folder by SAGA_DATA")
+    try:
+        connection = connect(file)
+        try:
+            row: tuple[int] | None = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{file} can't be used as a store ({error}): see what it is") from error
+    version = row[0] if row is not None else 0
+    if version > SCHEMA_VERSION:
+        raise NewerSchema(file, version)
+    if version < SCHEMA_VERSION:
+        raise StoreUnavailable(
+            f"{file} has the older schema {version}: start the server once, which brings it up"
+        )
+
+
 def connect(file: Path) -> sqlite3.Connection:
     """Open a connection whose commits are on the disk when they return."""
     # The lanes of this store use a connection from one thread at a time, not always the one that made it.

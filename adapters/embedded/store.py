@@ -13,7 +13,7 @@ from adapters.embedded.lanes import Reader, Writer
 from adapters.embedded.locks import SqliteLockStore
 from adapters.embedded.messages import mark_orphans, read_queues
 from adapters.embedded.projections import SqliteProjectionStore
-from adapters.embedded.schema import prepare
+from adapters.embedded.schema import check, prepare
 from adapters.embedded.switch import Switch
 
 
@@ -23,7 +23,7 @@ class EmbeddedStore:
     `bus` is the coordinator's and the API's, `participants` the participants' in the same process.
     """
 
-    def __init__(self, lock: FolderLock, writer: Writer, reader: Reader, switch: Switch) -> None:
+    def __init__(self, lock: FolderLock | None, writer: Writer, reader: Reader, switch: Switch) -> None:
         """Wire the parts; callers use `open`."""
         self.clock = MachineClock()
         self.log = SqliteEventLog(writer, reader, switch)
@@ -56,6 +56,18 @@ class EmbeddedStore:
             raise
         return cls(lock, writer, reader, Switch(writer, queues))
 
+    @classmethod
+    async def open_to_read(cls, folder: Path) -> "EmbeddedStore":
+        """Open the file beside whoever uses it, or alone; every write raises StoreUnavailable.
+
+        SQLite lets any number of processes read beside the one that writes, and each read sees a whole
+        transaction. Raises StoreUnavailable where there is no file, and NewerSchema.
+        """
+        file = folder / FILE_NAME
+        await asyncio.to_thread(check, file)
+        writer = Writer(file, name="saga-writer", may_write=False)
+        return cls(None, writer, Reader(file, name="saga-reader", may_write=False), Switch(writer, ()))
+
     def further_bus(self) -> EmbeddedBus:
         """Give a bus of its own to one more coordinator in this process; the queues are shared."""
         bus = EmbeddedBus(self._switch, self.clock)
@@ -73,7 +85,8 @@ class EmbeddedStore:
         await self._switch.close()
         await self._writer.close()
         await self._reader.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _start(connection: sqlite3.Connection) -> list[str]:

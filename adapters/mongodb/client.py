@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, IndexModel, UpdateOne
+from pymongo.results import UpdateResult
 
 Document: TypeAlias = dict[str, object]
 
@@ -50,6 +51,12 @@ class Collection(Protocol):
 
     def insert_many(self, documents: Sequence[Mapping[str, object]], *, ordered: bool) -> Awaitable[object]:
         """Insert several; unordered, one that is refused doesn't stop the others."""
+        ...
+
+    def update_one(
+        self, chosen: Mapping[str, object], update: Mapping[str, object], *, upsert: bool = False
+    ) -> Awaitable[UpdateResult]:
+        """Change one document; with `upsert` insert it where none is chosen."""
         ...
 
     def bulk_write(self, requests: Sequence[UpdateOne], *, ordered: bool) -> Awaitable[object]:

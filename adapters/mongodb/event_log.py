@@ -116,6 +116,10 @@ class MongoEventLog:
             await asyncio.sleep(_PAUSE_S * 2**tries)
         raise OutcomeUnknown(f"event {transition.first} of process {transition.process_id}: {problem}")
 
+    async def restore(self, transition: Transition, *more: Transition) -> None:
+        """Do what `append` does: nothing here sends anything by itself."""
+        await self.append(transition, *more)
+
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions after a number; the tails of several processes travel in one query."""
         tail = _Tail(process_id, after)
@@ -126,14 +130,14 @@ class MongoEventLog:
             with unavailable():
                 documents = await self._events.find(tail.query()).to_list(None)
         documents.sort(key=lambda document: str(document["_id"]))
-        return _dense([one for document in documents for one in decode_transitions(document)], after)
+        return _dense([one for document in documents for one in _decoded(document)], after)
 
-    async def read_all(self) -> AsyncIterator[Transition]:
+    async def read_all(self, after: str = "") -> AsyncIterator[Transition | UnreadableLog]:
         """Stream the whole log in the order of its keys.
 
         It reads page by page, so that a slow caller never loses a cursor that the server timed out.
         """
-        last = ""
+        last = document_id(after, _LAST_NUMBER) if after else ""
         while True:
             found = 0
             with unavailable():
@@ -141,7 +145,7 @@ class MongoEventLog:
                 async for document in page:
                     found += 1
                     last = str(document["_id"])
-                    for transition in decode_transitions(document):
+                    for transition in _decoded_or_error(document):
                         yield transition
             if found < _PAGE:
                 return
@@ -207,6 +211,28 @@ def _encode(transition: Transition, *more: Transition) -> _Insert:
     key = document_id(transition.process_id, transition.first)
     document = encoded({"_id": key, **encode_transitions((transition, *more))})
     return _Insert(document, len(document.raw))
+
+
+def _decoded(document: Document) -> Sequence[Transition]:
+    """Read a document. Raises UnreadableLog, also where it says of itself that it stands elsewhere."""
+    transitions = decode_transitions(document)
+    first = transitions[0]
+    if document["_id"] != document_id(first.process_id, first.first):
+        process_id, _, number = str(document["_id"]).rpartition(":")
+        field = "n" if process_id == first.process_id else "p"
+        problem = f"the document says that it is event {first.first} of process {first.process_id}"
+        raise UnreadableLog(process_id, int(number) if number.isdigit() else 0, problem, field=field)
+    return transitions
+
+
+def _decoded_or_error(document: Document) -> Sequence[Transition | UnreadableLog]:
+    try:
+        return _decoded(document)
+    except UnreadableLog as error:
+        process_id = str(document["_id"]).rpartition(":")[0]
+        if error.process_id == process_id:
+            return [error]
+        return [UnreadableLog(process_id, error.number, error.problem, field=error.field)]
 
 
 def _outcomes(error: BulkWriteError, count: int) -> list[tuple[_Outcome, str]]:

@@ -26,8 +26,6 @@ class _Locks(PlainCollection, Protocol):
 
     def find_one_and_delete(self, chosen: Mapping[str, object]) -> Awaitable[Document | None]: ...
 
-    def update_one(self, chosen: Mapping[str, object], update: Mapping[str, object]) -> Awaitable[object]: ...
-
 
 class MongoLockStore:
     """Keep the locks: `holder` is a root, `queue` who stands behind it, the longest first.

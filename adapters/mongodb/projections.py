@@ -1,14 +1,14 @@
 """The projections in MongoDB: one document per process in the collection `processes`."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from adapters.mongodb.batching import BatchLimits, Coalescer
 from adapters.mongodb.client import Collection, Database, Document
@@ -29,6 +29,7 @@ _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
 _NEWEST_FIRST = (("started_at", -1), ("_id", -1))
 _COUNTS_S = 30
+_PAGE = 500
 _MAJORITY: Document = {"readConcern": {"level": "majority"}}
 
 
@@ -60,6 +61,36 @@ class MongoProjectionStore:
         await self._saves.submit(
             _Save(projection.process_id, projection.version, values), size_bytes=len(values.raw)
         )
+
+    async def rewrite(self, projection: Projection, *, seen: int) -> bool:
+        """Replace all that stands in the document, unless a coordinator wrote a greater version meanwhile."""
+        values = encoded(_whole_document(projection))
+        # Said so that a version that is missing, or is no number, is replaced too.
+        chosen = {
+            "_id": projection.process_id,
+            "$nor": [{"version": {"$gt": projection.version, "$ne": seen}}],
+        }
+        with unavailable():
+            for upsert in (True, False):
+                try:
+                    done = await self._processes.update_one(chosen, {"$set": values}, upsert=upsert)
+                except DuplicateKeyError:
+                    continue  # it is there and not ours to replace, or came just now: the plain update tells
+                return done.matched_count > 0 or done.upserted_id is not None
+        return False
+
+    async def read_all(self, after: str = "") -> AsyncIterator[Projection]:
+        """Stream the projections in the order of their ids; page by page, so that no cursor is ever lost."""
+        while True:
+            found = 0
+            with unavailable():
+                page = self._processes.find({"_id": {"$gt": after}}).sort([("_id", 1)]).limit(_PAGE)
+                async for document in page:
+                    found += 1
+                    after = str(document["_id"])
+                    yield _projection(document)
+            if found < _PAGE:
+                return
 
     async def load(self, process_id: str) -> Projection | None:
         """Give the stored projection; concurrent calls travel in one query."""
@@ -196,23 +227,46 @@ def _document(projection: Projection) -> Document:
     return document
 
 
+def _whole_document(projection: Projection) -> Document:
+    return {**_document(projection), "state": projection.state, "state_format": projection.state_format}
+
+
 def _projection(document: Document) -> Projection:
+    """Read a document; what somebody damaged reads as nothing, so that a listing with it can be read."""
     return Projection(
-        process_id=cast("str", document["_id"]),
-        process_type=cast("str", document["process_type"]),
-        definition_hash=cast("str", document["definition_hash"]),
-        status=cast("str", document["status"]),
-        version=cast("int", document["version"]),
-        state=cast("str", document.get("state", "")),
-        state_format=cast("int", document.get("state_format", NO_SNAPSHOT)),
-        labels=cast("dict[str, str]", from_text(cast("str", document["labels_text"]))),
-        attention=cast("bool", document["attention"]),
-        wake_at=cast("int | None", document["wake_at"]),
-        wake_for=cast("str | None", document["wake_for"]),
-        started_at=cast("int", document["started_at"]),
-        updated_at=cast("int", document["updated_at"]),
-        ended_at=cast("int | None", document["ended_at"]),
+        process_id=str(document["_id"]),
+        process_type=_text(document, "process_type"),
+        definition_hash=_text(document, "definition_hash"),
+        status=_text(document, "status"),
+        version=_number(document, "version") or 0,
+        state=_text(document, "state"),
+        state_format=_number(document, "state_format") or NO_SNAPSHOT,
+        labels=_labels(document),
+        attention=document.get("attention") is True,
+        wake_at=_number(document, "wake_at"),
+        wake_for=_text(document, "wake_for") or None,
+        started_at=_number(document, "started_at") or 0,
+        updated_at=_number(document, "updated_at") or 0,
+        ended_at=_number(document, "ended_at"),
     )
+
+
+def _text(document: Document, name: str) -> str:
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(document: Document, name: str) -> int | None:
+    value = document.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _labels(document: Document) -> dict[str, str]:
+    try:
+        labels = from_text(_text(document, "labels_text"))
+    except ValueError:
+        return {}
+    return cast("dict[str, str]", labels) if isinstance(labels, dict) else {}
 
 
 def _due_timer(document: Document) -> DueTimer:

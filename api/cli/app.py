@@ -47,9 +47,24 @@ class Service:
     ] = "table"
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Printed:
+    """How the answer is printed, where no service is asked."""
+
+    output: Annotated[
+        Literal["table", "json", "jsonl"], Parameter(name=["--output", "-o"], help="The form of the output.")
+    ] = "table"
+
+
 HERE = Service()
+AS_TABLE = Printed()
 
 Pairs = Annotated[tuple[str, ...], Parameter(negative="", help="key=value; may be given several times.")]
+Process = Annotated[str, Parameter(help="The id of a process, or a file that `saga export` wrote.")]
+Among = Annotated[
+    str | None, Parameter(name=["--process"], help="Which process of the file, where there are several.")
+]
 Seconds = Annotated[float | None, Parameter(help="Give up after so many seconds (exit code 5).")]
 
 
@@ -122,11 +137,15 @@ def start(  # noqa: PLR0913 - one per option
 
 
 @app.command
-def show(process_id: str, /, *, service: Service = HERE) -> Exit:
+def show(process: Process, /, *, among: Among = None, service: Service = HERE) -> Exit:
     """Show one process: its steps, and what it waits for."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.show_one(*connected(service), process_id)
+    if is_file(process):
+        from api.cli import past  # noqa: PLC0415 - a service is asked in all other cases
+
+        return past.show_file(output_of(service), process, among=among)
+    return commands.show_one(*connected(service), process)
 
 
 @app.command(name="list")
@@ -167,16 +186,21 @@ def watch(process_id: str, /, *, timeout: Seconds = None, service: Service = HER
 
 @app.command
 def events(
-    process_id: str,
+    process: Process,
     /,
     *,
+    among: Among = None,
     after: Annotated[int, Parameter(help="Only entries with a greater number.")] = 0,
     service: Service = HERE,
 ) -> Exit:
     """Show the log of a process."""
     from api.cli import commands  # noqa: PLC0415
 
-    return commands.events(*connected(service), process_id, after=after)
+    if is_file(process):
+        from api.cli import past  # noqa: PLC0415
+
+        return past.events(output_of(service), process, among=among, after=after)
+    return commands.events(*connected(service), process, after=after)
 
 
 app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
@@ -184,7 +208,7 @@ app.command("api.cli.definitions:app", name="definition", help="Check, draw and 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    from api.cli import operating  # noqa: F401, PLC0415 - its commands join those above
+    from api.cli import operating, replaying  # noqa: F401, PLC0415 - their commands join those above
 
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -204,9 +228,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def connected(service: Service) -> "tuple[Client, Output]":
     """Give the way to the service, and the form of the output."""
     from api.cli.client import Client  # noqa: PLC0415
+
+    return Client(service.url), output_of(service)
+
+
+def output_of(service: Service) -> "Output":
+    """Give the form of the output."""
     from api.cli.output import Output  # noqa: PLC0415
 
-    return Client(service.url), Output(service.output)
+    return Output(service.output)
+
+
+def is_file(process: str) -> bool:
+    """Say whether an exported file is meant: no id of a process has a dot or a slash."""
+    return "." in process or "/" in process
 
 
 def _closed_pipe() -> Exit:

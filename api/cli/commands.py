@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 from urllib.parse import quote
 
 from api.cli.client import Client
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, say, show, show_all
-from api.cli.tables import event_list, plain, process_list, process_view
+from api.cli.tables import event_list, patch_table, plain, process_list, process_view
 from api.cli.watch import outcome, watch
 from saga.messages.json_text import JsonObject
 
@@ -75,6 +76,20 @@ def events(client: Client, output: Output, process_id: str, *, after: int) -> Ex
     """Show the log of a process."""
     entries, _ = client.get_page(f"{_path(process_id)}/events", [("after", str(after))])
     show_all(entries, output, event_list)
+    return Exit.WELL
+
+
+def state(client: Client, output: Output, process_id: str, *, number: int) -> Exit:
+    """Show a process as it stood after an event."""
+    process = cast("JsonObject", client.get(f"{_path(process_id)}/state", [("at", str(number))]))
+    show(process, output, process_view)
+    return Exit.WELL
+
+
+def difference(client: Client, output: Output, process_id: str, first: int, second: int) -> Exit:
+    """Show what changed between two events of a process."""
+    patch, _ = client.get_page(f"{_path(process_id)}/diff", [("from", str(first)), ("to", str(second))])
+    show_all(patch, output, patch_table)
     return Exit.WELL
 
 

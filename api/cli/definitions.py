@@ -1,11 +1,10 @@
 """`saga definition …`: the commands for definitions and their options; each command loads what it needs."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from api.cli.app import HERE, Service
+from api.cli.app import AS_TABLE, HERE, Printed, Service
 from api.cli.outcome import Exit
 
 app = App(
@@ -14,18 +13,6 @@ app = App(
     help_format="plaintext",
 )
 
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Printed:
-    """How the answer is printed, where no service is asked."""
-
-    output: Annotated[
-        Literal["table", "json", "jsonl"], Parameter(name=["--output", "-o"], help="The form of the output.")
-    ] = "table"
-
-
-AS_TABLE = Printed()
 
 Sources = Annotated[
     tuple[str, ...],

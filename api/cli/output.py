@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import cast
 
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from saga.messages.json_text import Json, JsonObject, to_text
 
@@ -53,6 +55,41 @@ def show_all(
         case Output.JSONL:
             for document in documents:
                 _write(document, output)
+
+
+@contextmanager
+def streamed(
+    output: Output, lines: Callable[[JsonObject], Iterable[str]]
+) -> Iterator[Callable[[JsonObject], None]]:
+    """Print documents as they come, so that none of them is kept: `lines` writes one for people."""
+    is_first = True
+
+    def put(document: JsonObject) -> None:
+        nonlocal is_first
+        match output:
+            case Output.TABLE:
+                sys.stdout.writelines(f"{line}\n" for line in lines(document))
+            case Output.JSON:
+                text = json.dumps(document, indent=2, ensure_ascii=False)
+                sys.stdout.write(("[\n" if is_first else ",\n") + text)
+            case Output.JSONL:
+                sys.stdout.write(f"{to_text(document)}\n")
+        is_first = False
+
+    yield put
+    if output is Output.JSON:
+        sys.stdout.write("[]\n" if is_first else "\n]\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how many are done; elsewhere nothing."""
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
 
 
 def _write(value: Json, output: Output) -> None:

@@ -67,6 +67,15 @@ def event_list(entries: Sequence[JsonObject]) -> Table:
     return table
 
 
+def patch_table(operations: Sequence[JsonObject]) -> Table:
+    """Show one line per operation of a JSON Patch."""
+    table = table_of("op", "path", "value")
+    for operation in operations:
+        value = operation["value"] if "value" in operation else operation.get("from")
+        table.add_row(plain(operation["op"]), plain(operation["path"]), _shortened(plain(to_text(value))))
+    return table
+
+
 def process_view(process: JsonObject) -> RenderableType:
     """Show one process: where it stands, its steps, and what it waits for."""
     parts: list[RenderableType] = [_headline(process), _steps(process)]

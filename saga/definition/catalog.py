@@ -150,12 +150,13 @@ class Catalog:
     def _known(self, stored: StoredDefinition) -> KnownDefinition:
         known = self._by_hash.get(stored.hash)
         if known is None:
-            known = _read(stored)
+            known = known_definition(stored)
             self._by_hash[stored.hash] = known
         return known
 
 
-def _read(stored: StoredDefinition) -> KnownDefinition:
+def known_definition(stored: StoredDefinition) -> KnownDefinition:
+    """Make a stored definition ready to use. Raises UnknownDefinition where this version can't read it."""
     try:
         definition = from_canonical_text(stored.text)
         return KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from saga.errors import UnreadableLog
 from saga.process.transition import Transition
 
 
@@ -23,6 +24,10 @@ class EventLog(Protocol):
         """
         ...
 
+    async def restore(self, transition: Transition, *more: Transition) -> None:
+        """Store transitions as `append` does, but put nothing on its way: they were carried out elsewhere."""
+        ...
+
     async def read(self, process_id: str, after: int = 0) -> Sequence[Transition]:
         """Give the transitions whose first event is numbered above `after`, in order; empty if there are none.
 
@@ -32,6 +37,10 @@ class EventLog(Protocol):
         """
         ...
 
-    def read_all(self) -> AsyncIterator[Transition]:
-        """Stream every transition of every process, each process's in order, in bounded memory."""
+    def read_all(self, after: str = "") -> AsyncIterator[Transition | UnreadableLog]:
+        """Stream every transition of every process behind the id `after`, in bounded memory.
+
+        Processes come in the order of their ids, and each one's transitions in order. A document that this
+        version can't read is given as the error, and the stream goes on; a gap is the caller's to find.
+        """
         ...

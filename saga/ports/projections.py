@@ -1,6 +1,6 @@
 """The port to the projections: what the log amounts to, for queries, listing and timers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,8 +75,24 @@ class ProjectionStore(Protocol):
         """
         ...
 
+    async def rewrite(self, projection: Projection, *, seen: int) -> bool:
+        """Replace the whole of what is stored by what the log amounts to, also where its version is as great.
+
+        `seen` is the stored version that was found wrong, 0 for none. False, and nothing is written, where the
+        stored version is greater than the new one and another than that: a coordinator wrote it meanwhile.
+        The lease of a timer is left alone. Raises StoreUnavailable (repeating is safe) and Unstorable.
+        """
+        ...
+
     async def load(self, process_id: str) -> Projection | None:
-        """Give the stored projection; concurrent calls are coalesced. Raises StoreUnavailable."""
+        """Give the stored projection; concurrent calls are coalesced. Raises StoreUnavailable.
+
+        What somebody damaged reads as nothing: an empty text, a zero.
+        """
+        ...
+
+    def read_all(self, after: str = "") -> AsyncIterator[Projection]:
+        """Stream the projections behind the id `after` in the order of the ids, in bounded memory."""
         ...
 
     async def page(

@@ -7,7 +7,7 @@ language. The format may only grow: a new field has a default, a new event a new
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 from saga.errors import UnreadableLog
 from saga.messages.command import Command
@@ -17,6 +17,7 @@ from saga.process.status import Direction, EffortStatus, OperatorAction, Process
 from saga.process.transition import Cause, Transition
 
 Document: TypeAlias = dict[str, object]
+T = TypeVar("T")
 
 FORMAT = 1
 # A document that holds several transitions, which an older version would take for one.
@@ -106,22 +107,38 @@ def encode_event(event: ev.Event) -> Document:
     return document
 
 
+class Misfit(ValueError):  # noqa: N818 - what a field is
+    """Say which field of a stored document this version can't read, and why."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
+
+
 def decode_event(document: Document) -> ev.Event:
-    """Read a stored event; raises ValueError for a name or a field that this version doesn't know."""
-    name = str(document.get("type"))
-    if name not in _CLASSES:
-        raise ValueError(f"unknown event type {name!r}")
+    """Read a stored event; raises Misfit for a name or a field that this version doesn't know."""
+    name = document.get("type")
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise Misfit("type", f"unknown event type {name!r}")
     kind, word = _CLASSES[name]
     values: Document = {} if word is None else {_NAMED_BY[kind]: word}
-    for field in _FIELDS[kind]:
-        if field in values:
-            continue
+    known = 1
+    for field, types, decode, has_default in _READ[kind]:
         if field not in document:
-            if field in _DEFAULTED[kind]:
+            if has_default:
                 continue
-            raise ValueError(f"{name} has no {field!r}")
-        decode = _DECODE.get(field)
-        values[field] = document[field] if decode is None else decode(document[field])
+            raise Misfit(field, f"{name} has no {field!r}")
+        value = document[field]
+        if not isinstance(value, types):
+            raise Misfit(field, f"{name} has {type(value).__name__} as {field!r}")
+        try:
+            values[field] = value if decode is None else decode(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Misfit(field, str(error)) from error
+        known += 1
+    if known != len(document):
+        unknown = min(document.keys() - {"type", *(field for field, *_ in _READ[kind])})
+        raise Misfit(unknown, f"{name} has {unknown!r}, which this version doesn't know")
     return cast("ev.Event", kind(**values))
 
 
@@ -149,29 +166,32 @@ def encode_transition(transition: Transition) -> Document:
 
 def decode_transition(document: Document) -> Transition:
     """Read a stored document back; raises UnreadableLog when it is newer than this version or damaged."""
-    process_id = str(document.get("p"))
-    number = document.get("n")
-    first = number if isinstance(number, int) else 0
+    process_id, first = _place(document)
+    _refuse_newer(document, FORMAT)
+    events: list[ev.Event] = []
     try:
-        version = document["v"]
-        if not isinstance(version, int) or version > FORMAT:
-            raise ValueError(f"format {version} is newer than {FORMAT}: upgrade before you go on")  # noqa: TRY301
-        cause = cast("dict[str, str]", document["cause"])
+        for stored in _member(document, "events", list):
+            events.append(decode_event(stored))  # noqa: PERF401 - how many there are names the one that fails
+    except Misfit as misfit:
+        raise UnreadableLog(process_id, first + len(events), str(misfit), field=misfit.field) from misfit
+    except AttributeError as error:
+        raise UnreadableLog(process_id, first + len(events), "an event is no object") from error
+    try:
+        cause = _member(document, "cause", dict)
         return Transition(
             process_id=process_id,
             first=first,
-            events=tuple(decode_event(event) for event in cast("list[Document]", document["events"])),
-            commands=tuple(
-                Command(command["id"], command["key"], command["body"])
-                for command in cast("list[dict[str, str]]", document["commands"])
+            events=tuple(events),
+            commands=tuple(map(_command, _member(document, "commands", list))),
+            cause=Cause(
+                *(_member(cause, name, str, within="cause.") for name in ("identity", "kind", "body"))
             ),
-            cause=Cause(cause["identity"], cause["kind"], cause["body"]),
-            at=cast("int", document["at"]),
-            by=cast("str", document["by"]),
-            mark=cast("str", document["mark"]),
+            at=_member(document, "at", int),
+            by=_member(document, "by", str),
+            mark=_member(document, "mark", str),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnreadableLog(process_id, first, str(error)) from error
+    except Misfit as misfit:
+        raise UnreadableLog(process_id, first, str(misfit), field=misfit.field) from misfit
 
 
 def encode_transitions(transitions: Sequence[Transition]) -> Document:
@@ -205,31 +225,64 @@ def decode_transitions(document: Document) -> tuple[Transition, ...]:
     """Read a stored document back; raises UnreadableLog when it is newer than this version or damaged."""
     if document.get("v") != SEVERAL:
         return (decode_transition(document),)
+    process_id, first = _place(document)
     try:
-        return tuple(decode_transition(part) for part in _parts(document))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnreadableLog(str(document.get("p")), 0, str(error)) from error
+        return tuple(decode_transition(part) for part in _parts(document, first))
+    except Misfit as misfit:
+        raise UnreadableLog(process_id, first, str(misfit), field=misfit.field) from misfit
 
 
-def _parts(document: Document) -> Iterator[Document]:
-    events = cast("list[Document]", document["events"])
-    commands = cast("list[Document]", document["commands"])
-    number = cast("int", document["n"])
+def _parts(document: Document, first: int) -> Iterator[Document]:
+    events = _member(document, "events", list)
+    commands = _member(document, "commands", list)
     event = command = 0
-    for cause in cast("list[dict[str, object]]", document["causes"]):
-        events_end = event + cast("int", cause["events"])
-        commands_end = command + cast("int", cause["commands"])
+    for cause in _member(document, "causes", list):
+        if not isinstance(cause, dict):
+            raise Misfit("causes", "causes holds what is no object")
+        events_end = event + _member(cause, "events", int, within="causes.")
+        commands_end = command + _member(cause, "commands", int, within="causes.")
         yield {
             **document,
             "v": FORMAT,
-            "n": number + event,
+            "n": first + event,
             "events": events[event:events_end],
             "commands": commands[command:commands_end],
             "cause": cause,
         }
         event, command = events_end, commands_end
     if (event, command) != (len(events), len(commands)):
-        raise ValueError("causes does not account for all events and commands")
+        raise Misfit("causes", "causes does not account for all events and commands")
+
+
+def _place(document: Document) -> tuple[str, int]:
+    """Give whose document it is, and the number of its first event. Raises UnreadableLog."""
+    process_id, number = document.get("p"), document.get("n")
+    if not isinstance(process_id, str):
+        raise UnreadableLog(str(process_id), 0, "a document says not whose it is", field="p")
+    if not isinstance(number, int) or number < 1:
+        raise UnreadableLog(process_id, 0, "a document has no number of its first event", field="n")
+    return process_id, number
+
+
+def _refuse_newer(document: Document, known: int) -> None:
+    version = document.get("v")
+    if not isinstance(version, int) or version > known:
+        problem = f"format {version} is newer than {SEVERAL}: upgrade before you go on"
+        raise UnreadableLog(*_place(document), problem, field="v")
+
+
+def _member(document: Document, name: str, kind: type[T], *, within: str = "") -> T:
+    value = document.get(name)
+    if not isinstance(value, kind):
+        problem = f"there is no {name!r}" if value is None else f"{name!r} is {type(value).__name__}"
+        raise Misfit(within + name, problem)
+    return value
+
+
+def _command(stored: object) -> Command:
+    if not isinstance(stored, dict):
+        raise Misfit("commands", "a command is no object")
+    return Command(*(_member(stored, name, str, within="commands.") for name in ("id", "key", "body")))
 
 
 def _texts_from_text(text: object) -> Mapping[str, str]:
@@ -282,4 +335,29 @@ _DECODE: Mapping[str, Callable[..., object]] = {
     "action": OperatorAction,
     "children": _texts_from_text,
     "closes": lambda closes: tuple((step, EffortStatus(status)) for step, status in closes),
+}
+
+
+def _types_of(kind: type, field: str) -> tuple[type, ...]:
+    """Give what may stand for a field in the stored form."""
+    if field in _STORED_AS:
+        return (_STORED_AS[field],)
+    hint = _HINTS[kind][field]
+    plain = [getattr(one, "__supertype__", one) for one in get_args(hint) or (hint,)]
+    return (*plain, int) if float in plain else tuple(plain)
+
+
+_STORED_AS: Mapping[str, type] = {
+    **dict.fromkeys(("direction", "becomes", "status", "action", "labels", "children"), str),
+    **dict.fromkeys(("steps", "keys", "closes"), list),
+}
+_HINTS = {kind: get_type_hints(kind) for kind in _KINDS}
+# What reading a field takes: what may stand there, how it is read, and whether it may be left out.
+_READ = {
+    kind: tuple(
+        (field, _types_of(kind, field), _DECODE.get(field), field in _DEFAULTED[kind])
+        for field in _FIELDS[kind]
+        if field != _NAMED_BY.get(kind)
+    )
+    for kind in _KINDS
 }

@@ -1,7 +1,7 @@
 """The projections in memory."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
@@ -27,6 +27,20 @@ class InMemoryProjectionStore:
     async def load(self, process_id: str) -> Projection | None:
         """Give the stored projection."""
         return self._projections.get(process_id)
+
+    async def rewrite(self, projection: Projection, *, seen: int) -> bool:
+        """Replace what is stored, unless a coordinator wrote a greater version meanwhile."""
+        stored = self._projections.get(projection.process_id)
+        if stored is not None and stored.version > projection.version and stored.version != seen:
+            return False
+        self._projections[projection.process_id] = projection
+        return True
+
+    async def read_all(self, after: str = "") -> AsyncIterator[Projection]:
+        """Stream the projections in the order of their ids."""
+        for process_id in sorted(self._projections):
+            if process_id > after:
+                yield self._projections[process_id]
 
     async def page(
         self, chosen: ProjectionFilter, *, after: Position | None, limit: int

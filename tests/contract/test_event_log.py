@@ -11,11 +11,10 @@ import pytest
 
 from saga.errors import UnreadableLog, VersionConflict
 from saga.messages.command import Command
-from saga.process.transition import Cause
+from saga.process.transition import Cause, Transition
 from tests.contract.factories import NASTY, every_event, transition
 
 if TYPE_CHECKING:
-    from saga.process.transition import Transition
     from tests.contract.conftest import Store
 
 
@@ -152,8 +151,36 @@ async def test_the_whole_log_is_streamed_in_the_order_of_each_process(store: Sto
         await asyncio.gather(*(store.log.append(transition(f"p{i}", number)) for i in range(300)))
     numbers: dict[str, list[int]] = defaultdict(list)
     async for found in store.log.read_all():
+        assert isinstance(found, Transition)
         numbers[found.process_id].append(found.first)
     assert dict(numbers) == {f"p{index}": [1, 2, 3, 4] for index in range(300)}
+
+
+async def test_the_stream_begins_behind_the_process_that_is_named(store: Store) -> None:
+    """Also where a process is named that is not there."""
+    for process_id in ("p1", "p3", "p5"):
+        await store.log.append(transition(process_id, 1))
+        await store.log.append(transition(process_id, 2))
+    for after, left in (("", ["p1", "p3", "p5"]), ("p1", ["p3", "p5"]), ("p4", ["p5"]), ("p5", [])):
+        found = [one.process_id async for one in store.log.read_all(after)]
+        assert found == [process_id for process_id in left for _ in range(2)]
+
+
+async def test_a_restored_transition_is_that_of_another_log(store: Store) -> None:
+    """It comes back equal, may be repeated, and meets a conflict where another one has its number."""
+    log = [replace(transition("p1", number), at=5) for number in (1, 2)]
+    for _ in range(2):
+        await store.log.restore(*log)
+    assert list(await store.log.read("p1")) == log
+    with pytest.raises(VersionConflict):
+        await store.log.restore(transition("p1", 1, mark="other"))
+
+
+async def test_a_stream_tells_of_a_gap_to_nobody(store: Store) -> None:
+    """Whoever puts the transitions of a process together finds it."""
+    await store.log.append(transition("p1", 1))
+    await store.log.append(transition("p1", 3))
+    assert [found async for found in store.log.read_all()] == [transition("p1", 1), transition("p1", 3)]
 
 
 async def test_an_empty_log_streams_nothing(store: Store) -> None:

@@ -200,6 +200,31 @@ async def test_a_document_that_this_version_cannot_read_stops_its_process_only(
     assert good == [transition("p2", 2)]
 
 
+@pytest.mark.parametrize(
+    ("damage", "number", "field"),
+    [({"v": 3}, 2, "v"), ({"p": "p9"}, 2, "p"), ({"n": 7}, 2, "n"), ({"events.0.mood": 1}, 2, "mood")],
+)
+async def test_a_stream_names_what_can_not_be_read_and_goes_on(
+    own_mongo: MongoServer,
+    mongodb_database: str,
+    store: MongoStore,
+    damage: dict[str, object],
+    number: int,
+    field: str,
+) -> None:
+    """By the process that the key names, the event and the field."""
+    for process_id in ("p1", "p2"):
+        await store.log.append(transition(process_id, 1))
+        await store.log.append(transition(process_id, 2))
+    async with _events(own_mongo, mongodb_database) as events:
+        await events.update_one({"_id": "p1:00000002"}, {"$set": damage})
+    found = [one async for one in store.log.read_all()]
+    bad = found.pop(1)
+    assert isinstance(bad, UnreadableLog)
+    assert (bad.process_id, bad.number, bad.field) == ("p1", number, field)
+    assert found == [transition("p1", 1), transition("p2", 1), transition("p2", 2)]
+
+
 async def test_documents_stand_in_the_store_as_promised(
     own_mongo: MongoServer, mongodb_database: str, store: MongoStore
 ) -> None:

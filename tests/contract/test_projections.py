@@ -70,6 +70,55 @@ async def test_concurrent_loads_each_get_their_own(store: Store) -> None:
     ]
 
 
+async def test_a_rewrite_replaces_all_of_what_is_stored(store: Store) -> None:
+    """Also a version that is as great, or the greater one that was found wrong; and the state too."""
+    bare = projection("p1", 5, labels={"a": "b"}, state="", state_format=NO_SNAPSHOT, wake_at=9)
+    for stored in (5, 4, 9):
+        await store.projections.rewrite(projection("p1", stored), seen=5)
+        assert await store.projections.rewrite(bare, seen=stored)
+        assert await store.projections.load("p1") == bare
+    assert await store.projections.rewrite(projection("p2", 3), seen=0)
+    assert await store.projections.load("p2") == projection("p2", 3)
+
+
+async def test_a_rewrite_leaves_what_a_coordinator_wrote_meanwhile(store: Store) -> None:
+    """A greater version than the new one, and another than the one that was found."""
+    await store.projections.save(projection("p1", 8))
+    for seen in (0, 5, 7):
+        assert not await store.projections.rewrite(projection("p1", 7, status="lost"), seen=seen)
+    assert await store.projections.load("p1") == projection("p1", 8)
+
+
+async def test_a_rewrite_and_saves_at_once_end_with_the_greatest_version(store: Store) -> None:
+    """Whichever comes first, also where nothing was stored."""
+    ids = [f"p{index}" for index in range(20)]
+    await asyncio.gather(
+        *(store.projections.rewrite(projection(process_id, 5), seen=0) for process_id in ids),
+        *(store.projections.save(projection(process_id, 6)) for process_id in ids),
+    )
+    assert [await store.projections.load(process_id) for process_id in ids] == [
+        projection(process_id, 6) for process_id in ids
+    ]
+
+
+async def test_a_rewritten_projection_is_found_by_its_new_labels(store: Store) -> None:
+    """And no longer by those that were wrong."""
+    await store.projections.save(projection("p1", 5, labels={"team": "red"}))
+    await store.projections.rewrite(projection("p1", 5, labels={"team": "blue"}), seen=5)
+    for team, found in (("red", []), ("blue", ["p1"])):
+        chosen = ProjectionFilter(labels=(("team", team),))
+        page = await store.projections.page(chosen, after=None, limit=5)
+        assert [one.process_id for one in page] == found
+
+
+async def test_all_projections_are_streamed_in_the_order_of_their_ids(store: Store) -> None:
+    """Over many pages, or behind an id."""
+    written = [projection(f"p{index:04d}", index + 1) for index in range(1_100)]
+    await asyncio.gather(*map(store.projections.save, reversed(written)))
+    assert [one async for one in store.projections.read_all()] == written
+    assert [one async for one in store.projections.read_all("p1090")] == written[1_091:]
+
+
 async def _all_pages(
     projections: ProjectionStore, chosen: ProjectionFilter, limit: int
 ) -> list[Sequence[Projection]]:

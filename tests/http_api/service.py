@@ -27,6 +27,9 @@ from saga.process.events import Accepted
 from saga.process.evolve import fold
 from saga.process.timers import next_wake
 from saga.process.transition import Cause, Transition
+from saga.replay.history import StoredHistories
+from saga.replay.past import Past
+from saga.replay.replaying import ReplayProcesses
 from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
@@ -165,11 +168,14 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
 
     settings = Settings(http_port=0, api_tokens=tokens)
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
+    histories = StoredHistories(store.log, catalog)
     services = Services(
         start=StartProcess(ports, catalog),
         rerun=RerunProcess(ports, catalog),
         read=read,
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
+        past=Past(histories),
+        replay=ReplayProcesses(histories, store.projections),
         catalog=catalog,
         readiness=readiness,
         settings=settings,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.embedded.store import EmbeddedStore
+from saga.process.transition import Transition
 from tests.support.embedded import rows
 
 COUNT = 400
@@ -49,7 +50,11 @@ async def test_kill_9_in_the_middle_of_writes_loses_nothing_and_accepts_nothing_
     assert [key for key, times in confirmed.items() if times > 1] == []
     store = await EmbeddedStore.open(tmp_path)
     try:
-        logs = [(each.process_id, each.first) async for each in store.log.read_all()]
+        logs = [
+            (each.process_id, each.first)
+            async for each in store.log.read_all()
+            if isinstance(each, Transition)
+        ]
         versions = {f"p{n}": await store.projections.load(f"p{n}") for n in range(COUNT)}
     finally:
         await store.close()

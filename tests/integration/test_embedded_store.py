@@ -227,3 +227,49 @@ async def test_a_missing_event_makes_the_log_unreadable(tmp_path: Path) -> None:
 
         with pytest.raises(Exception, match="event 2"):
             await store.log.read("p1")
+
+
+async def test_a_restored_transition_puts_nothing_in_line(tmp_path: Path) -> None:
+    """Its commands were sent by the store that it comes from."""
+    async with _opened(tmp_path) as store:
+        await store.bus.declare([SERVICE])
+        await store.log.restore(first_transition("p1"))
+        assert list(await store.log.read("p1")) == [first_transition("p1")]
+        assert rows(tmp_path, "SELECT position FROM messages") == []
+
+
+async def test_a_store_is_read_beside_the_server_that_has_it(tmp_path: Path) -> None:
+    """It sees what the server has committed, also after it was opened, and can't write anything."""
+    async with _opened(tmp_path) as store:
+        await store.log.append(first_transition("p1"))
+        reading = await EmbeddedStore.open_to_read(tmp_path)
+        try:
+            await store.log.append(last_transition("p1"))
+            assert list(await reading.log.read("p1")) == [first_transition("p1"), last_transition("p1")]
+            assert [one.process_id async for one in reading.log.read_all()] == ["p1", "p1"]
+            with pytest.raises(StoreUnavailable, match="readonly"):
+                await reading.log.append(first_transition("p2"))
+        finally:
+            await reading.close()
+        await store.log.append(first_transition("p3"))
+
+
+async def test_a_store_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+    """The error names the file and the setting."""
+    with pytest.raises(StoreUnavailable, match=r"saga\.db.*SAGA_DATA"):
+        await EmbeddedStore.open_to_read(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(("version", "error"), [(SCHEMA_VERSION + 1, NewerSchema), (1, StoreUnavailable)])
+async def test_a_file_of_another_schema_is_not_read(
+    tmp_path: Path, version: int, error: type[Exception]
+) -> None:
+    """A newer one asks for an upgrade, an older one for a start of the server."""
+    async with _opened(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("UPDATE schema_version SET version = ?", (version,))
+        connection.commit()
+    with pytest.raises(error):
+        await EmbeddedStore.open_to_read(tmp_path)

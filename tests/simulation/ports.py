@@ -7,7 +7,14 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from saga.errors import BusUnavailable, NotReady, OutcomeUnknown, SagaError, StoreUnavailable
+from saga.errors import (
+    BusUnavailable,
+    NotReady,
+    OutcomeUnknown,
+    SagaError,
+    StoreUnavailable,
+    UnreadableLog,
+)
 from saga.testing import (
     InMemoryBroker,
     InMemoryBus,
@@ -57,9 +64,13 @@ class SimulatedLog:
         error = StoreUnavailable("simulated") if refused else None
         return await self._server.call(lambda: at_once(self._log.read(process_id, after)), error=error)
 
-    async def read_all(self) -> AsyncIterator[Transition]:
+    async def restore(self, transition: Transition, *more: Transition) -> None:
+        """Append: nothing here sends anything by itself."""
+        await self.append(transition, *more)
+
+    async def read_all(self, after: str = "") -> AsyncIterator[Transition | UnreadableLog]:
         """Stream everything."""
-        async for transition in self._log.read_all():
+        async for transition in self._log.read_all(after):
             yield transition
 
     def _fate(self) -> tuple[SagaError | None, str]:

@@ -1,0 +1,191 @@
+"""Exported histories: JSON Lines that stand alone, because the definitions stand in them too.
+
+The first line says what the file is, the last one that it is whole. A definition stands before the first process
+that follows it; the transitions of a process follow each other, as the stores keep them.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from saga.definition.canonical import definition_hash
+from saga.definition.catalog import KnownDefinition, known_definition
+from saga.errors import SagaError, UnknownDefinition, UnreadableLog
+from saga.messages.json_text import Json, from_text, to_text
+from saga.ports.definitions import StoredDefinition
+from saga.process.codec import Document, decode_transition, encode_transition
+from saga.process.transition import Transition
+from saga.replay.history import Grouping, History
+
+FORMAT = 1
+
+
+class UnreadableExport(SagaError):  # noqa: N818 - what is the case with the file
+    """Say at which line a file is no export that this version can read, and why."""
+
+    code = "unreadable-export"
+
+    def __init__(self, source: str, line: int, problem: str) -> None:
+        super().__init__(f"{source}, line {line}: {problem}")
+        self.source = source
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDefinition:
+    """Hold a definition of an export; `is_current` says that new processes of its type began with it."""
+
+    stored: StoredDefinition
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Mark the end of a whole export."""
+
+    processes: int
+
+
+Line: TypeAlias = ExportedDefinition | Transition | UnreadableLog | End
+
+
+def header_line() -> str:
+    """Write the first line."""
+    return to_text({"kind": "export", "format": FORMAT})
+
+
+def definition_line(stored: StoredDefinition, *, is_current: bool) -> str:
+    """Write a definition."""
+    return to_text(
+        {
+            "kind": "definition",
+            "hash": stored.hash,
+            "process_type": stored.process_type,
+            "text": stored.text,
+            "registered_at": stored.registered_at,
+            "current": is_current,
+        }
+    )
+
+
+def transition_line(transition: Transition) -> str:
+    """Write a transition."""
+    return to_text(cast("Json", {"kind": "transition", **encode_transition(transition)}))
+
+
+def end_line(processes: int) -> str:
+    """Write the last line."""
+    return to_text({"kind": "end", "processes": processes})
+
+
+def read_lines(lines: Iterable[str], source: str) -> Iterator[Line]:
+    """Read an export, line by line. Raises UnreadableExport; a transition that can't be read is its error."""
+    ended = False
+    number = 0
+    for number, text in enumerate(lines, start=1):
+        if ended:
+            raise UnreadableExport(source, number, "something stands behind the end")
+        try:
+            document = from_text(text)
+        except ValueError:
+            raise UnreadableExport(source, number, "is not JSON") from None
+        if not isinstance(document, dict):
+            raise UnreadableExport(source, number, "is no object")
+        if number == 1:
+            _check_header(document, source)
+            continue
+        line = _line(document, source, number)
+        ended = isinstance(line, End)
+        yield line
+    if not ended:
+        raise UnreadableExport(source, number, "the end is missing: the export broke off, make it again")
+
+
+class ExportedHistories:
+    """Give the histories of an exported file; each call reads it anew, so that none of it is kept."""
+
+    def __init__(self, lines: Iterable[str], source: str) -> None:
+        """Take the lines, which must give the same again each time, and the name of the file."""
+        self._lines = lines
+        self._source = source
+        self._definitions: dict[str, StoredDefinition] = {}
+        self._known: dict[str, KnownDefinition] = {}
+
+    async def every(self, after: str = "") -> AsyncIterator[History]:
+        """Stream the history of each process behind the id `after`. Raises UnreadableExport."""
+        for history in self._histories():
+            if history.process_id > after:
+                yield history
+
+    async def one(self, process_id: str) -> History | None:
+        """Give the history of one process. Raises UnreadableExport."""
+        for history in self._histories():
+            if history.process_id == process_id:
+                return history
+        return None
+
+    async def definition(self, hash_: str) -> KnownDefinition:
+        """Give a definition that stands before the histories given so far. Raises UnknownDefinition."""
+        known = self._known.get(hash_)
+        if known is None:
+            stored = self._definitions.get(hash_)
+            if stored is None:
+                raise UnknownDefinition(f"no definition with the hash {hash_} stands in {self._source}")
+            self._known[hash_] = known = known_definition(stored)
+        return known
+
+    def _histories(self) -> Iterator[History]:
+        grouped = Grouping()
+        for line in read_lines(self._lines, self._source):
+            match line:
+                case ExportedDefinition():
+                    self._definitions[line.stored.hash] = line.stored
+                case End():
+                    pass
+                case _:
+                    history = grouped.add(line)
+                    if history is not None:
+                        yield history
+        last = grouped.end()
+        if last is not None:
+            yield last
+
+
+def _check_header(document: dict[str, Json], source: str) -> None:
+    format_ = document.get("format")
+    if document.get("kind") != "export" or not isinstance(format_, int):
+        raise UnreadableExport(source, 1, "this is no export: `saga export` writes one")
+    if format_ > FORMAT:
+        raise UnreadableExport(source, 1, f"format {format_} is newer than {FORMAT}: upgrade Batuta")
+
+
+def _line(document: dict[str, Json], source: str, number: int) -> Line:
+    match document.pop("kind", None):
+        case "definition":
+            return _definition(document, source, number)
+        case "transition":
+            try:
+                return decode_transition(cast("Document", document))
+            except UnreadableLog as error:
+                return error
+        case "end":
+            processes = document.get("processes")
+            return End(processes if isinstance(processes, int) else 0)
+        case kind:
+            raise UnreadableExport(source, number, f"this version knows no line of the kind {kind!r}")
+
+
+def _definition(document: dict[str, Json], source: str, number: int) -> ExportedDefinition:
+    match document:
+        case {
+            "hash": str(hash_),
+            "process_type": str(process_type),
+            "text": str(text),
+            "registered_at": int(registered_at),
+            "current": bool(is_current),
+        }:
+            if definition_hash(text) != hash_:
+                raise UnreadableExport(source, number, "the text of the definition has another hash")
+            return ExportedDefinition(StoredDefinition(hash_, process_type, text, registered_at), is_current)
+        case _:
+            raise UnreadableExport(source, number, "the definition lacks a member")
