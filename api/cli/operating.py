@@ -36,6 +36,53 @@ def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: 
 
 
 @app.command
+def undo_preview(process_id: str, /, *, service: Service = HERE) -> Exit:
+    """Show the commands that compensate would send now, wave by wave, and what it could not undo."""
+    from api.cli import acting  # noqa: PLC0415
+
+    return acting.preview_undo(*connected(service), process_id)
+
+
+@app.command
+def rerun(  # noqa: PLR0913 - one per option
+    process_id: str,
+    /,
+    *,
+    from_: Annotated[str, Parameter(name=["--from"], help="The first step that is done again.")],
+    parameter: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name=["--parameter", "-p"], negative="", help="key=value in the place of the old parameter."
+        ),
+    ] = (),
+    parameters: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="A file with such parameters; - is stdin.")
+    ] = None,
+    without: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Leave out this old parameter; several times.")
+    ] = (),
+    reason: Annotated[str | None, Parameter(help="Why; it stands in both logs.")] = None,
+    key: Key = None,
+    watch: Annotated[bool, Parameter(negative="", help="Watch the new process until it ends.")] = False,
+    service: Service = HERE,
+) -> Exit:
+    """Begin a new process that keeps what this one did before a step."""
+    from api.cli import acting, arguments, rerunning  # noqa: PLC0415
+
+    client, output = connected(service)
+    return rerunning.rerun(
+        client,
+        output,
+        process_id=process_id,
+        step=from_,
+        parameters=arguments.parameters(parameters, parameter),
+        without=without,
+        request=acting.Request(reason or f"rerun from {from_}", key=key),
+        follow=watch,
+    )
+
+
+@app.command
 def pause(
     process_id: str | None = None,
     /,

@@ -7,6 +7,7 @@ from typing import assert_never
 from saga.coordinator.admission import (
     Admitted,
     AdmittedControl,
+    AdmittedFork,
     AdmittedLockNews,
     AdmittedReply,
     AdmittedStart,
@@ -77,7 +78,7 @@ def rule(message: Admitted, standing: Standing, now: int, *, is_paused: bool = F
             return _decided(standing, StartRequested(is_paused), now)
         case AdmittedReply():
             return _rule_on_reply(message, standing, now)
-        case AdmittedWake() | AdmittedControl() | AdmittedLockNews():
+        case AdmittedWake() | AdmittedControl() | AdmittedFork() | AdmittedLockNews():
             return _decided(standing, message.received, now)
         case _:
             assert_never(message)

@@ -15,6 +15,8 @@ _COMMAND_ID = re.compile(
 # The prefix of the routing keys of replies that works always, whatever a command named.
 REPLY_KEY = "step"
 _REPLIES = frozenset({f"{REPLY_KEY}.completed", f"{REPLY_KEY}.failed"})
+# The routing key of the word that a process was rerun from another.
+FORKED = "process.forked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class Command:
     def is_reply(self) -> bool:
         """Say whether it answers the command of a parent process."""
         return self.routing_key in _REPLIES
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether an answer to it, or to what it is about, comes into the log of whoever sent it."""
+        return not self.is_reply and self.routing_key != FORKED
 
     @property
     def concerns(self) -> str:

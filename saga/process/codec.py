@@ -27,6 +27,7 @@ SEVERAL = 2
 _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingProxyType(
     {
         (ev.Accepted, None): "accepted",
+        (ev.ResultKept, None): "step_kept",
         (ev.Started, None): "started",
         (ev.AttemptStarted, Direction.ACTION): "step_started",
         (ev.AttemptCompleted, Direction.ACTION): "step_completed",
@@ -67,6 +68,7 @@ _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingPr
         (ev.TurnNoted, None): "turn_noted",
         **{(ev.OperatorActed, action): f"operator_{action}" for action in OperatorAction},
         (ev.OperatorRejected, None): "operator_rejected",
+        (ev.OperatorReran, None): "operator_rerun",
         (ev.Completed, None): "completed",
         (ev.Compensated, None): "compensated",
         (ev.Failed, None): "failed",

@@ -15,6 +15,7 @@ from saga.process.draft import Decision, Draft
 from saga.process.locking import answer_lock, end_with_holder
 from saga.process.operating import operate
 from saga.process.replying import fail, progress, succeed
+from saga.process.rerunning import note_fork
 from saga.process.state import ProcessState
 from saga.process.survey import Survey
 from saga.process.waking import wake
@@ -42,6 +43,8 @@ def decide(
             wake(draft, received)
         case inputs.OperatorRequested():
             operate(draft, received)
+        case inputs.ForkReported():
+            note_fork(draft, received)
         case inputs.LockAnswered():
             answer_lock(draft, received)
         case inputs.HolderEnded():

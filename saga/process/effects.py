@@ -8,7 +8,8 @@ parent by the same replies that participants send.
 from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
-from saga.messages.command import REPLY_KEY, Command, CommandRef, parse_command_id
+from saga.messages.command import FORKED, REPLY_KEY, Command, CommandRef, parse_command_id
+from saga.messages.fork import ForkNews
 from saga.messages.json_text import EMPTY_OBJECT, NULL, JsonObject, JsonText, splice, to_text
 from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
@@ -21,6 +22,7 @@ from saga.process.events import (
     Event,
     Failed,
     OperatorActed,
+    Started,
 )
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
@@ -45,6 +47,8 @@ def _effects(
     is_answered = False
     for event in events:
         match event:
+            case Started() if state.origin.forked_from is not None:
+                yield _news_of_fork(state, state.origin.forked_from)
             case AttemptStarted():
                 yield _command(graph, state, event, reply_key)
             case ChildCancelled():
@@ -77,20 +81,23 @@ def command_bytes(
 def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Command, ...]:
     """Give those of the commands that are still waiting for an answer in this state.
 
-    An answer to the parent process is always among them: nobody acknowledges it.
+    What nobody answers is always among them: the answer to a parent process, and the news of a fork.
     """
-    waiting = {
-        CommandRef(state.process_id, name, direction, effort.attempts[-1].number).command_id
-        for name, step in state.steps.items()
-        for direction, effort in (
-            (Direction.ACTION, step.action),
-            (Direction.COMPENSATION, step.undo),
-            (Direction.VERIFY, step.verify),
-        )
-        if effort is not None and effort.status is EffortStatus.RUNNING and effort.attempts
-        if effort.attempts[-1].outcome is AttemptOutcome.RUNNING
-    }
-    return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
+    waiting = {ref.command_id for ref in awaited(state)}
+    return tuple(command for command in commands if not command.is_answered or command.concerns in waiting)
+
+
+def awaited(state: ProcessState) -> Iterator[CommandRef]:
+    """Name the commands that an answer is awaited to."""
+    for name, step in state.steps.items():
+        efforts = (
+            (Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo), (Direction.VERIFY, step.verify)
+        )  # fmt: skip
+        for direction, effort in efforts:
+            if effort is None or effort.status is not EffortStatus.RUNNING or effort.current is None:
+                continue
+            if effort.current.outcome is AttemptOutcome.RUNNING:
+                yield CommandRef(state.process_id, name, direction, effort.current.number)
 
 
 def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted, reply_key: str) -> Command:
@@ -202,6 +209,15 @@ def _control(word: str, started: str, request_id: str, reason: str) -> Command:
     if word == "compensate":
         body["reply_to"] = request_id
     return Command(request_id, f"process.{word}", to_text(body))
+
+
+def _news_of_fork(state: ProcessState, forked_from: str) -> Command:
+    """Tell the process that this one was rerun from, whose log names it from then on."""
+    origin = state.origin
+    news = ForkNews(
+        forked_from, state.process_id, origin.from_step or "", origin.fork_reason or "", origin.principal
+    )
+    return Command(news.request_id, FORKED, news.to_body())
 
 
 def _answer(state: ProcessState, reply_to: str) -> Command:

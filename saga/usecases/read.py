@@ -16,12 +16,14 @@ from saga.ports.projections import Position, ProjectionFilter, ProjectionStore
 from saga.process.evolve import fold
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
+from saga.replay.undo_preview import preview_undo
 from saga.usecases.counting import Counts, ProcessCounts
 from saga.usecases.durations import StepDurations
 from saga.views.estimate import estimated_end
 from saga.views.event import event_entries
 from saga.views.process import as_accepted, process_document, started_document, summary
 from saga.views.process_type import process_type_document, process_type_summary
+from saga.views.undo_preview import undo_preview_document
 from saga.views.waiting import asked_services
 
 # Somebody who waits looks again after this many seconds, then less and less often.
@@ -69,6 +71,13 @@ class ReadProcesses:
             estimated_end=await self._end(known.graph, state),
             unserved=await self._unserved(known.graph, state),
         )
+
+    async def undo_preview(self, state: ProcessState) -> JsonObject:
+        """Write what would be sent if a process were compensated now; nothing is."""
+        known = await self._catalog.get(state.origin.definition_hash)
+        # In a thread: a thousand undos are as many decisions, and others must not wait for them.
+        preview = await asyncio.to_thread(preview_undo, known.graph, state, self._now(state))
+        return undo_preview_document(known.graph, state, preview)
 
     async def started(self, graph: StepGraph, state: ProcessState) -> JsonObject:
         """Write the answer to a start from where the process stands."""

@@ -40,7 +40,7 @@ def process_document(
         "updated_at": rfc3339(state.updated_at),
         "ended_at": _time(state.ended_at),
         "version": state.version,
-        "forked_from": None,
+        "forked_from": state.origin.forked_from,
     }
 
 
