@@ -17,7 +17,7 @@ class AwaitedCommand(_Answer):
 
 
 class PreviewedCommand(_Answer):
-    """A command as it would be sent; in the real one only the time in `deadline` differs."""
+    """A command as it would be sent; in the real one only `deadline` and `reply_key` may differ."""
 
     command_id: str
     step: str | None
