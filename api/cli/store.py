@@ -1,7 +1,7 @@
 """The command line's way to the store itself, by the SAGA_ settings: without a server, and without a broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,9 +54,14 @@ def on_histories(work: Awaitable[T]) -> T:
 
 def exported(file: Path) -> ExportedHistories:
     """Give the histories of an exported file."""
+    return ExportedHistories(lines_of(file), str(file))
+
+
+def lines_of(file: Path) -> Iterable[str]:
+    """Give the lines of a file, from the beginning each time."""
     if not file.is_file():
         raise CommandError(Exit.NOT_FOUND, f"there is no file {file}")
-    return ExportedHistories(_Lines(file), str(file))
+    return _Lines(file)
 
 
 def failure(error: SagaError) -> CommandError:
@@ -75,7 +80,7 @@ async def _awaited(work: Awaitable[T]) -> T:
 
 
 class _Lines:
-    """Give the lines of a file, from the beginning each time."""
+    """The lines of a file, which is opened anew each time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
