@@ -65,6 +65,11 @@ class Command:
         return not self.is_reply and self.routing_key != FORKED
 
     @property
+    def is_order(self) -> bool:
+        """Say whether it goes to a participant."""
+        return self.routing_key.startswith("step.") and not self.is_reply
+
+    @property
     def concerns(self) -> str:
         """Give the step's command that it is, or that it is about."""
         return self.command_id.partition(":")[0]

@@ -5,6 +5,7 @@ Processes that carry out steps of others are ordered by the same messages that p
 parent by the same replies that participants send.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
@@ -29,6 +30,7 @@ from saga.process.status import AttemptOutcome, Direction, EffortStatus, Process
 
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
+_NAMED_REPLY_KEY = re.compile(r'"reply_key":"([A-Za-z0-9._-]{1,128})"')
 
 
 def effects(
@@ -39,6 +41,15 @@ def effects(
     `reply_key` says where the sender wants the replies.
     """
     return tuple(_effects(graph, state, events, reply_key))
+
+
+def reply_key_of(commands: Iterable[Command]) -> str:
+    """Give where the sender of recorded commands wanted the replies."""
+    for command in commands:
+        if command.is_order:
+            named = _NAMED_REPLY_KEY.search(command.body)  # the first is ours: the payloads stand behind it
+            return REPLY_KEY if named is None else named[1]
+    return REPLY_KEY
 
 
 def _effects(

@@ -17,7 +17,7 @@ from saga.messages.command import Command
 from saga.messages.json_text import Json, JsonObject, from_text
 from saga.process.codec import encode_event
 from saga.process.decide import TYPE_PAUSED
-from saga.process.effects import effects
+from saga.process.effects import effects, reply_key_of
 from saga.process.events import Accepted, Event, Paused
 from saga.process.evolve import fold
 from saga.process.transition import Transition
@@ -199,7 +199,8 @@ def _outcome(
                 # That the definition is another one is what was asked for.
                 same = replace(events[0], definition_hash=then.definition_hash)
                 events = (same, *events[1:])
-            return events, effects(ruling.graph, ruling.state, ruling.events)
+            reply_key = reply_key_of(transition.commands)
+            return events, effects(ruling.graph, ruling.state, ruling.events, reply_key=reply_key)
 
 
 def _difference(
