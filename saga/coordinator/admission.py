@@ -13,6 +13,7 @@ from saga.messages.control import ACTIONS, ControlCommand, InvalidControl, parse
 from saga.messages.fork import parse_fork_news
 from saga.messages.json_text import Json, to_text
 from saga.messages.lock import LockNews, News, parse_news
+from saga.messages.migrate import MIGRATE, MigrateCommand, parse_migrate
 from saga.messages.reply import (
     CompletedReply,
     FailedReply,
@@ -128,6 +129,24 @@ class AdmittedControl:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmittedMigration:
+    """The request that a process goes on by another version of its definition; its id and actor are known."""
+
+    process_id: str
+    command: MigrateCommand
+    request_id: str
+    actor: str
+    body: str
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate."""
+        return f"control:{self.request_id}"
+
+    kind = "migrate"
+
+
+@dataclass(frozen=True, slots=True)
 class AdmittedLockNews:
     """What the keeper of the locks found."""
 
@@ -156,7 +175,13 @@ class AdmittedFork:
 
 
 Admitted: TypeAlias = (
-    AdmittedStart | AdmittedReply | AdmittedWake | AdmittedControl | AdmittedFork | AdmittedLockNews
+    AdmittedStart
+    | AdmittedReply
+    | AdmittedWake
+    | AdmittedControl
+    | AdmittedFork
+    | AdmittedMigration
+    | AdmittedLockNews
 )
 
 
@@ -193,6 +218,8 @@ def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[],
         return AdmittedWake(wake.process_id, wake.identity, received, _text(delivery.body))
     if word in ACTIONS:
         return _control(delivery, word, body, new_process_id)
+    if word == MIGRATE:
+        return _migration(delivery, body, new_process_id)
     if word == "lock" and delivery.app_id == APP_ID:
         try:
             news = parse_news(body)
@@ -210,12 +237,11 @@ def _control(delivery: Delivery, word: str, body: Json, new_request_id: Callable
     except InvalidControl as error:
         raise Rejected("invalid-control", str(error)) from None
     is_ours = delivery.app_id == APP_ID
-    # With neither an id of its own nor one of the message, a second delivery can't be told from a second wish.
-    request_id = command.request_id or delivery.message_id or new_request_id()
+    request_id = _request_id(delivery, command, new_request_id)
     received = OperatorRequested(
         action=OperatorAction(word),
         reason=command.reason,
-        actor=(command.actor if is_ours else delivery.app_id) or "anybody",
+        actor=_actor(delivery, command),
         request_id=request_id,
         step=command.step,
         output=command.output,
@@ -232,6 +258,28 @@ def _fork(delivery: Delivery, body: Json) -> AdmittedFork:
         raise Rejected("invalid-control", str(error)) from None
     received = ForkReported(news.fork, news.step, news.reason, news.actor or "anybody", news.request_id)
     return AdmittedFork(news.process_id, received, _text(delivery.body))
+
+
+def _migration(delivery: Delivery, body: Json, new_request_id: Callable[[], str]) -> AdmittedMigration:
+    try:
+        command = parse_migrate(body)
+    except InvalidControl as error:
+        raise Rejected("invalid-control", str(error)) from None
+    request_id = _request_id(delivery, command, new_request_id)
+    return AdmittedMigration(
+        command.process_id, command, request_id, _actor(delivery, command), _text(delivery.body)
+    )
+
+
+def _request_id(
+    delivery: Delivery, command: ControlCommand | MigrateCommand, new_request_id: Callable[[], str]
+) -> str:
+    # With neither an id of its own nor one of the message, a second delivery can't be told from a second wish.
+    return command.request_id or delivery.message_id or new_request_id()
+
+
+def _actor(delivery: Delivery, command: ControlCommand | MigrateCommand) -> str:
+    return (command.actor if delivery.app_id == APP_ID else delivery.app_id) or "anybody"
 
 
 def _lock_input(news: News) -> LockReceived:

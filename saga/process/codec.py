@@ -69,6 +69,8 @@ _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingPr
         **{(ev.OperatorActed, action): f"operator_{action}" for action in OperatorAction},
         (ev.OperatorRejected, None): "operator_rejected",
         (ev.OperatorReran, None): "operator_rerun",
+        (ev.Migrated, None): "migrated",
+        (ev.MigrationRejected, None): "migration_rejected",
         (ev.Completed, None): "completed",
         (ev.Compensated, None): "compensated",
         (ev.Failed, None): "failed",

@@ -326,6 +326,32 @@ class OperatorReran:
 
 
 @dataclass(frozen=True, slots=True)
+class Migrated:
+    """Somebody moved the process to another version of its definition: from here on that one decides.
+
+    `children` pins the definitions of the processes that only the new version starts, by type.
+    """
+
+    from_hash: str
+    definition_hash: str
+    reason: str
+    actor: str
+    request_id: str
+    children: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRejected:
+    """Somebody asked for another version that did not fit the process when the request arrived."""
+
+    definition_hash: str
+    reason: str
+    actor: str
+    request_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """Every step is completed or skipped. `problem` says why there is no result, where one was declared."""
 
@@ -351,6 +377,7 @@ AttemptEvent: TypeAlias = (
 StepEvent: TypeAlias = (
     ResultKept | SignalAwaited | VerifyConcluded | Skipped | Expanded | Gathered | ChildCancelled
 )
+MigrationEvent: TypeAlias = Migrated | MigrationRejected
 LockEvent: TypeAlias = LocksWanted | LockAcquired | LockAwaited | LockJoined
 StandingEvent: TypeAlias = TurnedBack | Suspended | Resumed | Paused | Completed | Compensated | Failed
 Event: TypeAlias = (
@@ -367,4 +394,5 @@ Event: TypeAlias = (
     | OperatorActed
     | OperatorRejected
     | OperatorReran
+    | MigrationEvent
 )

@@ -86,23 +86,39 @@ def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
             return {"deadline_passed": True, "attention": state.attention or event.consequence == "attention"}
         case ev.TurnNoted():
             return {"noted": state.noted or event.reason}
-        case ev.OperatorActed() | ev.OperatorRejected() | ev.OperatorReran():
+        case (
+            ev.OperatorActed()
+            | ev.OperatorRejected()
+            | ev.OperatorReran()
+            | ev.Migrated()
+            | ev.MigrationRejected()
+        ):
             return _requested(state, event)
         case _:
             assert_never(event)
 
 
 def _requested(
-    state: ProcessState, event: ev.OperatorActed | ev.OperatorRejected | ev.OperatorReran
+    state: ProcessState,
+    event: ev.OperatorActed | ev.OperatorRejected | ev.OperatorReran | ev.MigrationEvent,
 ) -> Changes:
     requests = state.requests | {event.request_id}
     match event:
         case ev.OperatorActed():
             return {"requests": requests, "reply_to": event.reply_to or state.reply_to}
-        case ev.OperatorRejected():
+        case ev.OperatorRejected() | ev.MigrationRejected():
             return {"requests": requests, "rejections": state.rejections + 1}
         case ev.OperatorReran():
             return {"requests": requests}
+        case ev.Migrated():
+            return {"requests": requests, "origin": _moved(state.origin, event)}
+
+
+def _moved(origin: Origin, event: ev.Migrated) -> Origin:
+    if event.from_hash != origin.definition_hash:
+        raise ValueError(f"it is moved from the definition {event.from_hash}, not from its own")
+    children = MappingProxyType({**origin.children, **event.children})
+    return replace(origin, definition_hash=event.definition_hash, children=children)
 
 
 def _standing_changes(state: ProcessState, event: ev.StandingEvent, at: int) -> Changes:
