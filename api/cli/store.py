@@ -9,6 +9,7 @@ import uvloop
 
 from api.backends import Backends, StorePorts, opened_backends, opened_store
 from api.cli.outcome import CommandError, Exit
+from api.collector import spare_the_collector
 from api.settings import SettingsError, load_settings, load_store_settings
 from saga.definition.catalog import Catalog
 from saga.errors import BusUnavailable, InvalidDefinition, NotReady, SagaError, StoreUnavailable
@@ -24,6 +25,7 @@ def with_store(work: Callable[[StorePorts], Awaitable[T]], *, may_write: bool = 
 
     async def run() -> T:
         async with opened_store(load_store_settings(), may_write=may_write) as store:
+            spare_the_collector()
             return await work(store)
 
     return _to_its_end(run())

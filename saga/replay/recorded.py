@@ -73,11 +73,12 @@ def _start(transition: Transition, body: bytes) -> _Recorded:
 
 
 def _reply(identity: str, body: str) -> Admitted:
-    document = _object(body)
     word = identity.rpartition(":")[2]
-    if word == "completed" and document.keys() == {"command_id", "unusable"}:
-        # It could not be kept as it came: this is what was written down in its place.
-        return unusable_reply(str(document["command_id"]), str(document["unusable"]))
+    if word == "completed" and '"unusable":' in body:
+        document = _object(body)
+        if document.keys() == {"command_id", "unusable"}:
+            # It could not be kept as it came: this is what was written down in its place.
+            return unusable_reply(str(document["command_id"]), str(document["unusable"]))
     return admit(_Recorded(f"step.{word}", body.encode()), new_process_id=_none)
 
 
