@@ -8,6 +8,7 @@ from api import failures
 from api.admission import Admission
 from api.query import refuse_unknown_query
 from api.routes import (
+    drawing,
     events,
     operate,
     operations,
@@ -54,6 +55,7 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             steps,
             processes,
             events,
+            drawing,
             replay,
             undo_preview,
             process_types,

@@ -3,14 +3,12 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 from urllib.parse import quote
 
 from api.cli.client import Client
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, say, show
 from api.cli.tables import plain, process_view
-from api.cli.undo_tables import undo_preview_view
 from saga.messages.json_text import Json, JsonObject
 
 # Many are counted, and then asked one after the other.
@@ -50,13 +48,6 @@ def act(client: Client, output: Output, *, action: str, process_id: str, request
     _, process = client.post(path, request.body, headers=request.headers)
     show(process, output, process_view)
     say(f"{action} is on its way")
-    return Exit.WELL
-
-
-def preview_undo(client: Client, output: Output, process_id: str) -> Exit:
-    """Show what a compensation would send."""
-    document = client.get(f"/process/{quote(process_id, safe='')}/undo-preview")
-    show(cast("JsonObject", document), output, undo_preview_view)
     return Exit.WELL
 
 

@@ -36,14 +36,6 @@ def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: 
 
 
 @app.command
-def undo_preview(process_id: str, /, *, service: Service = HERE) -> Exit:
-    """Show the commands that compensate would send now, wave by wave, and what it could not undo."""
-    from api.cli import acting  # noqa: PLC0415
-
-    return acting.preview_undo(*connected(service), process_id)
-
-
-@app.command
 def rerun(  # noqa: PLR0913 - one per option
     process_id: str,
     /,

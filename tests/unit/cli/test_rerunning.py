@@ -93,6 +93,23 @@ def test_a_completed_process_is_previewed_and_then_compensated_just_so(saga: Com
     assert [f"{process_id}.{entry['step']}.c{entry['attempt']}" for entry in begun] == shown
 
 
+def test_a_process_is_seen_as_a_timeline_and_as_a_graph(saga: Command) -> None:
+    """For people, for Mermaid and Graphviz, and for programs."""
+    process_id = saga.ended("document_analysis", document_id="d0", fail_at="analysis")
+    spans = saga.document("timeline", process_id)["spans"]
+    assert [(span["kind"], span["step"], span["outcome"]) for span in spans][-1] == (
+        "compensation", "ingestion", "completed"
+    )  # fmt: skip
+    table = saga("timeline", process_id)
+    assert (table.returncode, len(table.stdout.splitlines())) == (0, 2 + len(spans))
+    assert saga("graph", process_id).stdout.startswith("%% document_analysis\nflowchart TD\n")
+    assert 'label="ingestion\\ncompleted' in saga("graph", process_id, "--format", "dot").stdout
+    nodes = saga.document("graph", process_id)["nodes"]
+    assert [node["status"] for node in nodes] == ["completed", "failed", "pending"]
+    assert saga("graph", process_id, "--format", "svg").returncode == 2
+    assert saga("timeline", "00000000-0000-4000-8000-000000000000").returncode == 3
+
+
 def test_behind_the_pivot_compensate_is_refused_and_the_preview_says_why(saga: Command) -> None:
     """Exit code 1; nothing is undone."""
     process_id = saga.ended("trip_booking", trip_id="t1")

@@ -1,5 +1,6 @@
-"""How the preview of a compensation looks on a terminal."""
+"""How a timeline and the preview of a compensation look on a terminal."""
 
+from datetime import datetime
 from typing import cast
 
 from rich.console import Group, RenderableType
@@ -7,6 +8,45 @@ from rich.text import Text
 
 from api.cli.tables import plain, table_of
 from saga.messages.json_text import Json, JsonObject
+
+_BAR_WIDTH = 40
+
+
+def timeline_view(timeline: JsonObject) -> RenderableType:
+    """Show one line per span, with a bar for when it was; what lasts still reaches to the end of the bar."""
+    spans = cast("list[JsonObject]", timeline["spans"])
+    begun = _moment(timeline["started_at"])
+    ends = [_moment(span[name]) for span in spans for name in ("started_at", "ended_at") if span[name]]
+    whole = max([begun, *ends]) - begun
+    table = table_of("step", "kind", "attempt", "outcome", "after", "took", "")
+    for span in spans:
+        start = _moment(span["started_at"]) - begun
+        end = whole if span["ended_at"] is None else _moment(span["ended_at"]) - begun
+        kind = plain(span["kind"])
+        table.add_row(
+            plain(span["step"]),
+            f"{kind} for {plain(span['waits_for'])}" if span["waits_for"] else kind,
+            plain(span["attempt"]),
+            plain(span["outcome"]) or "lasts",
+            f"{start:.3f}s",
+            "" if span["ended_at"] is None else f"{end - start:.3f}s",
+            _bar(start, end, whole),
+        )
+    return Group(
+        Text(
+            f"{plain(timeline['process_type'])} {plain(timeline['process_id'])} {plain(timeline['status'])}"
+        ),
+        table,
+    )
+
+
+def _bar(start: float, end: float, whole: float) -> str:
+    left, right = (round(_BAR_WIDTH * part / whole) if whole else 0 for part in (start, end))
+    return "." * min(left, _BAR_WIDTH - 1) + "#" * max(1, right - left)
+
+
+def _moment(text: Json) -> float:
+    return datetime.fromisoformat(str(text)).timestamp()
 
 
 def undo_preview_view(preview: JsonObject) -> RenderableType:
