@@ -12,6 +12,7 @@ from saga.messages.command import CommandRef, parse_command_id
 from saga.messages.control import ACTIONS, ControlCommand, InvalidControl, parse_control
 from saga.messages.json_text import Json, to_text
 from saga.messages.lock import LockNews, News, parse_news
+from saga.messages.migrate import MIGRATE, MigrateCommand, parse_migrate
 from saga.messages.reply import (
     CompletedReply,
     FailedReply,
@@ -126,6 +127,24 @@ class AdmittedControl:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmittedMigration:
+    """The request that a process goes on by another version of its definition; its id and actor are known."""
+
+    process_id: str
+    command: MigrateCommand
+    request_id: str
+    actor: str
+    body: str
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate."""
+        return f"control:{self.request_id}"
+
+    kind = "migrate"
+
+
+@dataclass(frozen=True, slots=True)
 class AdmittedLockNews:
     """What the keeper of the locks found."""
 
@@ -137,7 +156,9 @@ class AdmittedLockNews:
     kind = "lock"
 
 
-Admitted: TypeAlias = AdmittedStart | AdmittedReply | AdmittedWake | AdmittedControl | AdmittedLockNews
+Admitted: TypeAlias = (
+    AdmittedStart | AdmittedReply | AdmittedWake | AdmittedControl | AdmittedMigration | AdmittedLockNews
+)
 
 
 def admit(delivery: Delivery, *, new_process_id: Callable[[], str]) -> Admitted:
@@ -173,6 +194,8 @@ def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[],
         return AdmittedWake(wake.process_id, wake.identity, received, _text(delivery.body))
     if word in ACTIONS:
         return _control(delivery, word, body, new_process_id)
+    if word == MIGRATE:
+        return _migration(delivery, body, new_process_id)
     if word == "lock" and delivery.app_id == APP_ID:
         try:
             news = parse_news(body)
@@ -188,12 +211,11 @@ def _control(delivery: Delivery, word: str, body: Json, new_request_id: Callable
     except InvalidControl as error:
         raise Rejected("invalid-control", str(error)) from None
     is_ours = delivery.app_id == APP_ID
-    # With neither an id of its own nor one of the message, a second delivery can't be told from a second wish.
-    request_id = command.request_id or delivery.message_id or new_request_id()
+    request_id = _request_id(delivery, command, new_request_id)
     received = OperatorRequested(
         action=OperatorAction(word),
         reason=command.reason,
-        actor=(command.actor if is_ours else delivery.app_id) or "anybody",
+        actor=_actor(delivery, command),
         request_id=request_id,
         step=command.step,
         output=command.output,
@@ -201,6 +223,28 @@ def _control(delivery: Delivery, word: str, body: Json, new_request_id: Callable
         reply_to=command.reply_to if is_ours else None,
     )
     return AdmittedControl(command.process_id, received, _text(delivery.body))
+
+
+def _migration(delivery: Delivery, body: Json, new_request_id: Callable[[], str]) -> AdmittedMigration:
+    try:
+        command = parse_migrate(body)
+    except InvalidControl as error:
+        raise Rejected("invalid-control", str(error)) from None
+    request_id = _request_id(delivery, command, new_request_id)
+    return AdmittedMigration(
+        command.process_id, command, request_id, _actor(delivery, command), _text(delivery.body)
+    )
+
+
+def _request_id(
+    delivery: Delivery, command: ControlCommand | MigrateCommand, new_request_id: Callable[[], str]
+) -> str:
+    # With neither an id of its own nor one of the message, a second delivery can't be told from a second wish.
+    return command.request_id or delivery.message_id or new_request_id()
+
+
+def _actor(delivery: Delivery, command: ControlCommand | MigrateCommand) -> str:
+    return (command.actor if delivery.app_id == APP_ID else delivery.app_id) or "anybody"
 
 
 def _lock_input(news: News) -> LockReceived:

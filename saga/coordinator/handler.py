@@ -16,6 +16,7 @@ from typing import TypeAlias
 from saga.coordinator.admission import (
     Admitted,
     AdmittedControl,
+    AdmittedMigration,
     AdmittedReply,
     AdmittedStart,
     Rejected,
@@ -31,7 +32,7 @@ from saga.coordinator.timekeeper import Timekeeper
 from saga.coordinator.turns import Turns
 from saga.definition.catalog import Catalog
 from saga.definition.graph import StepGraph
-from saga.errors import Unstorable, VersionConflict
+from saga.errors import UnknownDefinition, Unstorable, VersionConflict
 from saga.ports.bus import APP_ID, Delivery
 from saga.ports.clock import Clock, Ids
 from saga.ports.event_log import EventLog
@@ -180,7 +181,9 @@ class Handler:
             standing = await standings.fresh(message)
 
     async def _beginning(self, message: Admitted, standing: Standing | NoProcess) -> Beginning | None:
-        """Give what a new process starts with; None where there is one already. Raises Rejected."""
+        """Give what a new process starts with, or another goes on with; else None. Raises Rejected."""
+        if isinstance(message, AdmittedMigration):
+            return await self._target(message)
         if isinstance(standing, Standing) or not isinstance(message, AdmittedStart):
             return None
         command, catalog = message.command, self._parts.catalog
@@ -195,6 +198,15 @@ class Handler:
             raise Rejected("unknown-process-type", detail)
         return Beginning(current, catalog.pins(current), catalog.is_paused(command.process_type))
 
+    async def _target(self, message: AdmittedMigration) -> Beginning | None:
+        """Give the version that a migration names; None where it, or a type that it starts, is not known."""
+        catalog, observer = self._parts.catalog, self._parts.observer
+        try:
+            known = await patiently(partial(catalog.get, message.command.definition), observer)
+            return Beginning(known, catalog.pins(known))
+        except UnknownDefinition:
+            return None
+
     def _rule(
         self, message: Admitted, standing: Standing | NoProcess, beginning: Beginning | None, now: int
     ) -> Ruling | None:
@@ -202,7 +214,7 @@ class Handler:
         try:
             if isinstance(standing, Standing):
                 is_paused = self._parts.catalog.is_paused(standing.state.origin.process_type)
-                return rule(message, standing, now, is_paused=is_paused)
+                return rule(message, standing, now, is_paused=is_paused, target=beginning)
             if isinstance(message, AdmittedStart) and beginning is not None:
                 return rule_on_new(message, beginning, now)
         except Rejected:
@@ -268,7 +280,7 @@ class Handler:
                     return None
                 parts.observer.counted("duplicate")
                 return replace(settled, untold=(transition,))
-        if isinstance(message, AdmittedControl):
+        if isinstance(message, AdmittedControl | AdmittedMigration):
             parts.observer.counted("request_unrecorded")
         return settled
 

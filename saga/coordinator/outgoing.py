@@ -7,6 +7,7 @@ from saga.messages.command import Command, CommandRef
 from saga.messages.control import ControlCommand
 from saga.messages.json_text import JsonObject, JsonText, to_text
 from saga.messages.lock import HolderNews, LockNews
+from saga.messages.migrate import MIGRATE, MigrateCommand
 from saga.messages.start import StartCommand
 from saga.messages.timestamps import rfc3339
 from saga.messages.wake import WakeCommand
@@ -117,6 +118,11 @@ def holder_message(news: HolderNews, *, at: int) -> OutgoingMessage:
 def control_message(command: ControlCommand, *, request_id: str, at: int) -> OutgoingMessage:
     """Send what somebody asks of a process to whichever coordinator takes it."""
     return _own_message(command.action, command.process_id, request_id, command.to_body(), at=at)
+
+
+def migrate_message(command: MigrateCommand, *, request_id: str, at: int) -> OutgoingMessage:
+    """Send the request for another version to whichever coordinator takes it."""
+    return _own_message(MIGRATE, command.process_id, request_id, command.to_body(), at=at)
 
 
 def _own_message(word: str, process_id: str, identity: str, body: JsonText, *, at: int) -> OutgoingMessage:

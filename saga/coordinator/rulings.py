@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import assert_never, cast
 
 from saga.coordinator.admission import (
     Admitted,
     AdmittedControl,
     AdmittedLockNews,
+    AdmittedMigration,
     AdmittedReply,
     AdmittedStart,
     AdmittedWake,
@@ -15,7 +16,7 @@ from saga.coordinator.admission import (
 )
 from saga.definition.catalog import KnownDefinition
 from saga.definition.graph import StepGraph
-from saga.messages.json_text import to_text
+from saga.messages.json_text import JsonObject, from_text, to_text
 from saga.messages.start import StartCommand
 from saga.process.decide import decide, knows
 from saga.process.events import Accepted, Event, Suspended
@@ -23,6 +24,7 @@ from saga.process.evolve import evolve
 from saga.process.inputs import (
     FailureReceived,
     Input,
+    MigrationRequested,
     ReplyReceived,
     StartRequested,
     SuccessReceived,
@@ -64,9 +66,17 @@ class Ruling:
     parked: str | None = None
 
 
-def rule(message: Admitted, standing: Standing, now: int, *, is_paused: bool = False) -> Ruling:
+def rule(
+    message: Admitted,
+    standing: Standing,
+    now: int,
+    *,
+    is_paused: bool = False,
+    target: "Beginning | None" = None,
+) -> Ruling:
     """Rule on a message for a process that exists; `is_paused` says that its type is.
 
+    `target` is the version that a migration names, where it is known with all that it starts.
     Raises Rejected, which is final on a fresh standing only.
     """
     state = standing.state
@@ -79,13 +89,40 @@ def rule(message: Admitted, standing: Standing, now: int, *, is_paused: bool = F
             return _rule_on_reply(message, standing, now)
         case AdmittedWake() | AdmittedControl() | AdmittedLockNews():
             return _decided(standing, message.received, now)
+        case AdmittedMigration():
+            return _decided(standing, migration(message, state, target), now)
         case _:
             assert_never(message)
 
 
+def migration(
+    message: AdmittedMigration, state: ProcessState, target: "Beginning | None"
+) -> MigrationRequested:
+    """Give what a migration asks of a process, with what is wrong with the version whatever its state."""
+    command = message.command
+    if target is None:
+        problems = ("no such version, or not every process type that it starts, is known here",)
+        return MigrationRequested(
+            command.definition, None, command.reason, message.actor, message.request_id, problems=problems
+        )
+    parameters = cast("JsonObject", from_text(state.parameters))
+    return MigrationRequested(
+        definition_hash=command.definition,
+        graph=target.known.graph,
+        reason=command.reason,
+        actor=message.actor,
+        request_id=message.request_id,
+        children=target.children,
+        problems=tuple(
+            f"its parameters are not those of the version: {pointer or '/'} {sentence}"
+            for pointer, sentence in target.known.problems_with(parameters)
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Hold what a new process starts with: its definition, those of its children, whether its type is paused."""
+    """Hold what a process starts or goes on with; `children` are the definitions of those that it starts."""
 
     known: KnownDefinition
     children: Mapping[str, str]
@@ -155,4 +192,4 @@ def _decided(standing: Standing, received: Input, now: int) -> Ruling:
         suspended = Suspended(UNDECIDABLE, None, detail)
         after = evolve(state, suspended, at=max(now, state.updated_at), process_id=state.process_id)
         return Ruling(graph, after, None, (suspended,))
-    return Ruling(graph, decision.state, decision.seen, decision.events)
+    return Ruling(decision.graph, decision.state, decision.seen, decision.events)

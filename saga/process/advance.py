@@ -202,12 +202,20 @@ def _holds_its_locks(draft: Draft) -> bool:
         return True
     if draft.state.locks is None:
         try:
-            keys = sorted({_key(evaluate(one, draft.scope(0))) for one in draft.graph.locks})
+            keys = lock_keys(draft)
         except MappingFailed as failure:
             turn_back(draft, failure.code, None)
             return False
-        draft.record(ev.LocksWanted(tuple(keys)))
+        draft.record(ev.LocksWanted(keys))
     return draft.state.joined_to is None and all(lock.is_held for lock in draft.state.locks or ())
+
+
+def lock_keys(draft: Draft) -> tuple[str, ...]:
+    """Give the business keys that the definition asks for, in the order in which they are taken.
+
+    Raises MappingFailed.
+    """
+    return tuple(sorted({_key(evaluate(one, draft.scope(0))) for one in draft.graph.locks}))
 
 
 def _key(value: object) -> str:

@@ -67,6 +67,8 @@ _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingPr
         (ev.TurnNoted, None): "turn_noted",
         **{(ev.OperatorActed, action): f"operator_{action}" for action in OperatorAction},
         (ev.OperatorRejected, None): "operator_rejected",
+        (ev.Migrated, None): "migrated",
+        (ev.MigrationRejected, None): "migration_rejected",
         (ev.Completed, None): "completed",
         (ev.Compensated, None): "compensated",
         (ev.Failed, None): "failed",

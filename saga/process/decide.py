@@ -13,6 +13,7 @@ from saga.process import inputs
 from saga.process.advance import advance
 from saga.process.draft import Decision, Draft
 from saga.process.locking import answer_lock, end_with_holder
+from saga.process.migrating import migrate
 from saga.process.operating import operate
 from saga.process.replying import fail, progress, succeed
 from saga.process.state import ProcessState
@@ -45,6 +46,8 @@ def decide(
             wake(draft, received)
         case inputs.OperatorRequested():
             operate(draft, received)
+        case inputs.MigrationRequested():
+            migrate(draft, received)
         case inputs.LockAnswered():
             answer_lock(draft, received)
         case inputs.HolderEnded():

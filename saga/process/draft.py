@@ -25,11 +25,15 @@ def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Hold the events of one decision, the state that they lead to, and where its steps stand then."""
+    """Hold the events of one decision, the state that they lead to, and where its steps stand then.
+
+    `graph` is that of the definition which the process has after it.
+    """
 
     events: tuple[Event, ...]
     state: ProcessState
     seen: Survey
+    graph: StepGraph
 
 
 class Draft:
@@ -55,9 +59,14 @@ class Draft:
         self.seen.follow(self.graph, before, self.state, touched(event))
         self.events.append(event)
 
+    def go_on_by(self, graph: StepGraph) -> None:
+        """Follow another version of the definition from here on."""
+        self.graph = graph
+        self.seen = survey(graph, self.state)
+
     def decision(self) -> Decision:
         """Give what was decided."""
-        return Decision(tuple(self.events), self.state, self.seen)
+        return Decision(tuple(self.events), self.state, self.seen, self.graph)
 
     def plan(self, direction: Direction, step: str) -> EffortPlan:
         """Give how a direction of a step is carried out."""

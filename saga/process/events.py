@@ -298,6 +298,32 @@ class OperatorRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Migrated:
+    """Somebody moved the process to another version of its definition: from here on that one decides.
+
+    `children` pins the definitions of the processes that only the new version starts, by type.
+    """
+
+    from_hash: str
+    definition_hash: str
+    reason: str
+    actor: str
+    request_id: str
+    children: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRejected:
+    """Somebody asked for another version that did not fit the process when the request arrived."""
+
+    definition_hash: str
+    reason: str
+    actor: str
+    request_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """Every step is completed or skipped. `problem` says why there is no result, where one was declared."""
 
@@ -321,6 +347,7 @@ AttemptEvent: TypeAlias = (
     AttemptStarted | AttemptCompleted | AttemptFailed | AttemptTimedOut | AttemptProgressed | RetryScheduled
 )
 StepEvent: TypeAlias = SignalAwaited | VerifyConcluded | Skipped | Expanded | Gathered | ChildCancelled
+MigrationEvent: TypeAlias = Migrated | MigrationRejected
 LockEvent: TypeAlias = LocksWanted | LockAcquired | LockAwaited | LockJoined
 StandingEvent: TypeAlias = TurnedBack | Suspended | Resumed | Paused | Completed | Compensated | Failed
 Event: TypeAlias = (
@@ -336,4 +363,5 @@ Event: TypeAlias = (
     | TurnNoted
     | OperatorActed
     | OperatorRejected
+    | MigrationEvent
 )

@@ -84,17 +84,30 @@ def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
             return {"deadline_passed": True, "attention": state.attention or event.consequence == "attention"}
         case ev.TurnNoted():
             return {"noted": state.noted or event.reason}
-        case ev.OperatorActed() | ev.OperatorRejected():
+        case ev.OperatorActed() | ev.OperatorRejected() | ev.Migrated() | ev.MigrationRejected():
             return _requested(state, event)
         case _:
             assert_never(event)
 
 
-def _requested(state: ProcessState, event: ev.OperatorActed | ev.OperatorRejected) -> Changes:
+def _requested(
+    state: ProcessState, event: ev.OperatorActed | ev.OperatorRejected | ev.MigrationEvent
+) -> Changes:
     requests = state.requests | {event.request_id}
-    if isinstance(event, ev.OperatorRejected):
-        return {"requests": requests, "rejections": state.rejections + 1}
-    return {"requests": requests, "reply_to": event.reply_to or state.reply_to}
+    match event:
+        case ev.OperatorActed():
+            return {"requests": requests, "reply_to": event.reply_to or state.reply_to}
+        case ev.OperatorRejected() | ev.MigrationRejected():
+            return {"requests": requests, "rejections": state.rejections + 1}
+        case ev.Migrated():
+            return {"requests": requests, "origin": _moved(state.origin, event)}
+
+
+def _moved(origin: Origin, event: ev.Migrated) -> Origin:
+    if event.from_hash != origin.definition_hash:
+        raise ValueError(f"it is moved from the definition {event.from_hash}, not from its own")
+    children = MappingProxyType({**origin.children, **event.children})
+    return replace(origin, definition_hash=event.definition_hash, children=children)
 
 
 def _standing_changes(state: ProcessState, event: ev.StandingEvent, at: int) -> Changes:

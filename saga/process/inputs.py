@@ -1,9 +1,11 @@
 """What asks the core to decide: messages that were received, already checked and typed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from saga.definition.graph import StepGraph
 from saga.messages.json_text import JsonText
 from saga.process.status import Direction, OperatorAction
 
@@ -75,6 +77,23 @@ class OperatorRequested:
     reply_to: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MigrationRequested:
+    """Somebody asks that the process goes on by another version of its definition, which is `graph`.
+
+    `children` pins the definitions of the processes that it starts, by type. `problems` say what is wrong with
+    the version whatever the state, as judged by the caller; the graph may be missing only beside one.
+    """
+
+    definition_hash: str
+    graph: StepGraph | None
+    reason: str
+    actor: str
+    request_id: str
+    children: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
 class LockAnswer(StrEnum):
     """Tell what came of trying to take a business key."""
 
@@ -105,4 +124,6 @@ class HolderEnded:
 
 ReplyReceived: TypeAlias = SuccessReceived | FailureReceived | ProgressReceived
 LockReceived: TypeAlias = LockAnswered | HolderEnded
-Input: TypeAlias = StartRequested | ReplyReceived | WokenUp | OperatorRequested | LockReceived
+Input: TypeAlias = (
+    StartRequested | ReplyReceived | WokenUp | OperatorRequested | MigrationRequested | LockReceived
+)

@@ -17,7 +17,7 @@ def startable(graph: StepGraph, seen: Survey) -> Iterator[StepNode]:
     for node in nodes_in(graph, seen.untouched):
         if node.pivot and seen.everything & ~node.descendants & ~node.bit & ~seen.done:
             continue
-        if not node.before & ~seen.done or _is_joined(node, seen):
+        if may_join(node, seen.done, seen.completed):
             yield node
 
 
@@ -26,8 +26,10 @@ def is_left_out(node: StepNode, seen: Survey) -> bool:
     return node.join_count is not None and not node.before & seen.completed
 
 
-def _is_joined(node: StepNode, seen: Survey) -> bool:
-    return node.join_count is not None and (node.before & seen.completed).bit_count() >= node.join_count
+def may_join(node: StepNode, done: int, completed: int) -> bool:
+    """Say whether the steps that a step comes after let it start, or be left out, where these are done."""
+    is_joined = node.join_count is not None and (node.before & completed).bit_count() >= node.join_count
+    return is_joined or not node.before & ~done
 
 
 def undoable(graph: StepGraph, state: ProcessState, seen: Survey) -> Iterator[str]:

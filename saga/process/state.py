@@ -106,7 +106,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a process was started with; it never changes.
+    """What a process was started with. Only another version of its definition changes it: its hash, and pins.
 
     `parent` is the command of another process's step that this one carries out, `root_id` the process at the
     top; `children` are the definitions, by type, that its own steps' processes are started with.

@@ -18,7 +18,7 @@ from saga.process import inputs
 from saga.process.codec import decode_transition, encode_transition, event_name
 from saga.process.decide import decide
 from saga.process.effects import effects
-from saga.process.events import Accepted, Event, OperatorRejected
+from saga.process.events import Accepted, Event, MigrationRejected, OperatorRejected
 from saga.process.evolve import evolve, fold
 from saga.process.snapshot import from_snapshot, to_snapshot
 from saga.process.state import ProcessState
@@ -157,6 +157,17 @@ class Scenario:
         )  # fmt: skip
         return self.receives(request)
 
+    def migrates(self, steps: str, *, head: str = "", **more: object) -> "Scenario":
+        """Let a person move the process to the version of its saga with these steps."""
+        self._asked += 1
+        version = compile_graph(parse_definition(saga_text(steps, head=head), source="test"))
+        return self.receives(
+            inputs.MigrationRequested(
+                "newer", version, "because", "ada", f"request-{self._asked}",
+                **more,  # type: ignore[arg-type]  # words of a test
+            )
+        )  # fmt: skip
+
     def gets_lock(self, key: str) -> "Scenario":
         """Let the keeper of the locks give a key."""
         return self.receives(inputs.LockAnswered(key, inputs.LockAnswer.HELD, self.process_id))
@@ -196,6 +207,7 @@ class Scenario:
     def receives(self, message: inputs.Input) -> "Scenario":
         """Deliver a message, then deliver it again, which must change nothing."""
         decision = decide(self.graph, self.state, message, self.now, self._survey)
+        self.graph = decision.graph
         self._record(decision.events, type(message).__name__)
         self._survey = decision.seen
         if self.checks_log:
@@ -215,7 +227,7 @@ class Scenario:
     def expect_rejected(self, why: str) -> "Scenario":
         """Check that the latest request was rejected, for a reason that holds these words."""
         rejected = self.log[-1].events[-1]
-        assert isinstance(rejected, OperatorRejected), rejected
+        assert isinstance(rejected, OperatorRejected | MigrationRejected), rejected
         assert why in rejected.why
         return self
 
