@@ -1,18 +1,18 @@
 """The command line's way to the store itself, by the SAGA_ settings: without a server, and without a broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import uvloop
 
-from api.backends import StorePorts, opened_store
+from api.backends import Backends, StorePorts, opened_backends, opened_store
 from api.cli.outcome import CommandError, Exit
 from api.collector import spare_the_collector
-from api.settings import SettingsError, load_store_settings
+from api.settings import SettingsError, load_settings, load_store_settings
 from saga.definition.catalog import Catalog
-from saga.errors import InvalidDefinition, NotReady, SagaError, StoreUnavailable
+from saga.errors import BusUnavailable, InvalidDefinition, NotReady, SagaError, StoreUnavailable
 from saga.replay.history import Histories, StoredHistories
 from saga.replay.lines import ExportedHistories
 from saga.replay.past import UnknownEvent
@@ -28,9 +28,24 @@ def with_store(work: Callable[[StorePorts], Awaitable[T]], *, may_write: bool = 
             spare_the_collector()
             return await work(store)
 
+    return _to_its_end(run())
+
+
+def with_backends(work: Callable[[Backends], Awaitable[T]]) -> T:
+    """Open store and broker as a server does, do the work on them, and close them."""
+
+    async def run() -> T:
+        async with opened_backends(load_settings(), _Silent()) as backends:
+            await backends.ping()
+            return await work(backends)
+
+    return _to_its_end(run())
+
+
+def _to_its_end(running: Coroutine[None, None, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run())
+            return runner.run(running)
     except SettingsError as error:
         raise CommandError(Exit.USAGE, "\n".join(error.problems)) from None
     except SagaError as error:
@@ -69,12 +84,24 @@ def lines_of(file: Path) -> Iterable[str]:
 def failure(error: SagaError) -> CommandError:
     """Say how an error of the domain ends a command."""
     match error:
+        case BusUnavailable():
+            return CommandError(Exit.NOT_REACHABLE, f"the broker is not reachable: {error}")
         case StoreUnavailable() | NotReady():
             return CommandError(Exit.NOT_REACHABLE, f"the store is not reachable: {error}")
         case InvalidDefinition():
             return CommandError(Exit.USAGE, str(error))
         case _:
             return CommandError(Exit.ERROR, str(error))
+
+
+class _Silent:
+    """Hear nothing: nobody reads the metrics of a command."""
+
+    def reached(self, point: str) -> None:
+        pass
+
+    def counted(self, name: str, **labels: str) -> None:
+        pass
 
 
 async def _awaited(work: Awaitable[T]) -> T:

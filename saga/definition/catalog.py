@@ -57,10 +57,7 @@ class Catalog:
         if problems:
             raise InvalidDefinition("definitions", problems)
         for definition in given:
-            text = canonical_text(definition)
-            await self._store.register(
-                StoredDefinition(definition_hash(text), definition.process_type, text, at)
-            )
+            await self._store.register(stored_definition(definition, at=at))
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -153,6 +150,12 @@ class Catalog:
             known = known_definition(stored)
             self._by_hash[stored.hash] = known
         return known
+
+
+def stored_definition(definition: SagaDefinition, *, at: int) -> StoredDefinition:
+    """Write a definition as it is stored when it is registered at that time, in milliseconds."""
+    text = canonical_text(definition)
+    return StoredDefinition(definition_hash(text), definition.process_type, text, at)
 
 
 def known_definition(stored: StoredDefinition) -> KnownDefinition:

@@ -19,7 +19,7 @@ from saga.definition.graph import StepGraph, StepNode, nodes_in
 from saga.process.advance import lock_keys
 from saga.process.draft import Draft
 from saga.process.mapping import MappingFailed
-from saga.process.order import happened, instances_of, may_join
+from saga.process.order import instances_of, may_join
 from saga.process.state import Effort, ProcessState, StepState
 from saga.process.status import EffortStatus
 from saga.process.survey import survey
@@ -156,7 +156,10 @@ def _is_asked_about(step: StepState) -> bool:
 
 def _is_open_or_undoable(step: StepState, now: StepNode) -> bool:
     is_undone = step.undo is not None and step.undo.status in _UNDONE
-    return _is_open(step.action) or (now.compensation is not None and happened(step) and not is_undone)
+    # Whatever was answered, a success may still come late, and then it is undone.
+    return _is_open(step.action) or (
+        now.compensation is not None and bool(step.action.attempts) and not is_undone
+    )
 
 
 def _is_open(effort: Effort | None) -> bool:

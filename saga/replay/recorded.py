@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from saga.coordinator.admission import Admitted, Rejected, admit, unusable_reply
 from saga.messages.json_text import JsonObject, from_text
 from saga.ports.bus import APP_ID
-from saga.process.events import Accepted, OperatorActed, OperatorRejected
+from saga.process.events import Accepted, MigrationEvent, OperatorActed, OperatorRejected
 from saga.process.transition import Transition
 
 # The kind of the API's own first event, which no message caused.
@@ -55,6 +55,8 @@ def _admitted(transition: Transition) -> Admitted:
             return admit(_Recorded("process.lock", body), new_process_id=_none)
         case "control":
             return admit(_control(transition, body), new_process_id=_none)
+        case "migrate":
+            return admit(_migration(transition, body), new_process_id=_none)
         case kind:
             raise Rejected("unknown-cause", f"this version knows no message of the kind {kind!r}")
 
@@ -93,6 +95,17 @@ def _control(transition: Transition, body: bytes) -> _Recorded:
         body,
         app_id=APP_ID if is_ours else foreign,
         message_id=request.request_id,
+    )
+
+
+def _migration(transition: Transition, body: bytes) -> _Recorded:
+    request = next((event for event in transition.events if isinstance(event, MigrationEvent)), None)
+    if request is None:
+        raise Rejected("unknown-cause", "no event says what was asked for")
+    is_ours = (_object(transition.cause.body).get("actor") or "anybody") == request.actor
+    foreign = None if request.actor == "anybody" else request.actor
+    return _Recorded(
+        "process.migrate", body, app_id=APP_ID if is_ours else foreign, message_id=request.request_id
     )
 
 

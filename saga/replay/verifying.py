@@ -7,9 +7,10 @@ the log gives. So each decision is judged by itself, also behind one that differ
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import cast
 
-from saga.coordinator.admission import AdmittedStart, Rejected
+from saga.coordinator.admission import AdmittedMigration, AdmittedStart, Rejected
 from saga.coordinator.rulings import Beginning, Ruling, Standing, rule, rule_on_new
 from saga.definition.catalog import KnownDefinition
 from saga.errors import UnknownDefinition, UnreadableLog
@@ -18,8 +19,9 @@ from saga.messages.json_text import Json, JsonObject, from_text
 from saga.process.codec import encode_event
 from saga.process.decide import TYPE_PAUSED
 from saga.process.effects import effects
-from saga.process.events import Accepted, Event, Paused
+from saga.process.events import Accepted, Event, Migrated, Paused
 from saga.process.evolve import fold
+from saga.process.state import ProcessState
 from saga.process.transition import Transition
 from saga.replay.difference import Difference, differences
 from saga.replay.history import Histories, History
@@ -31,6 +33,7 @@ from saga.replay.replaying import Outcome, Problem
 class DecisionDifference:
     """Hold one decision that differs: the message, the events of then and now, and the fields that differ.
 
+    `first` is the number of the first event of the decision, and `sequence` of the first that differs.
     `refusal` says why today's door or rules would not take the message at all.
     """
 
@@ -39,6 +42,7 @@ class DecisionDifference:
     then: tuple[JsonObject, ...]
     now: tuple[JsonObject, ...]
     fields: tuple[Difference, ...]
+    first: int
     refusal: str | None = None
 
     def document(self) -> JsonObject:
@@ -128,16 +132,24 @@ class Verification:
                 known = await self._definition(
                     standing.state.origin.process_type, standing.state.origin.definition_hash
                 )
-            ruling = _ruled(transition, standing, known)
+                standing = replace(standing, graph=known.graph, seen=None)
+            ruling = _ruled(transition, standing, known, await self._target(transition))
             now, commands = _outcome(ruling, transition, is_other=self._others is not None)
             if now == transition.events and commands == transition.commands and isinstance(ruling, Ruling):
-                standing = Standing(ruling.state, known.graph, is_fresh=True, seen=ruling.seen)
+                standing = Standing(ruling.state, ruling.graph, is_fresh=True, seen=ruling.seen)
                 continue
             if now != transition.events or commands != transition.commands:
                 found.append(_difference(transition, now, commands, ruling))
             state = fold([transition], None if standing is None else standing.state)
             if state is not None:
                 standing = Standing(state, known.graph, is_fresh=True)
+
+    async def _target(self, transition: Transition) -> Beginning | None:
+        """Give the version that a recorded migration moved its process to, as it was known then."""
+        migrated = next((event for event in transition.events if isinstance(event, Migrated)), None)
+        if migrated is None or self._others is not None:
+            return None
+        return Beginning(await self._histories.definition(migrated.definition_hash), migrated.children)
 
     async def _definition(self, process_type: str, hash_: str) -> KnownDefinition:
         if self._others is not None:
@@ -153,17 +165,22 @@ def _accepted(history: History) -> Accepted:
 
 
 def _ruled(
-    transition: Transition, standing: Standing | None, known: KnownDefinition
+    transition: Transition, standing: Standing | None, known: KnownDefinition, target: Beginning | None
 ) -> Ruling | Rejected | None:
-    """Rule as a coordinator does; None for the API's own first event, which is no ruling."""
+    """Rule as a coordinator does; None for what is taken as it stands, because nothing was ruled there.
+
+    These are the API's own first event, and a migration to a version that is not to judge, or was not known.
+    """
     first = transition.events[0]
     try:
         if transition.cause.kind == CLIENT:
             _refuse_parameters(first, known)
             return None
         message = readmit(transition)
+        if isinstance(message, AdmittedMigration) and target is None:
+            return None
         if standing is not None:
-            return rule(message, standing, transition.at, is_paused=_was_paused(transition))
+            return rule(message, standing, transition.at, is_paused=_was_paused(transition), target=target)
         if isinstance(message, AdmittedStart) and isinstance(first, Accepted):
             beginning = Beginning(known, first.children, _was_paused(transition))
             return rule_on_new(message, beginning, transition.at)
@@ -189,7 +206,7 @@ def _outcome(
 ) -> tuple[tuple[Event, ...], tuple[Command, ...]]:
     match ruling:
         case None:
-            return transition.events, ()
+            return transition.events, transition.commands
         case Rejected():
             return (), ()
         case Ruling():
@@ -199,7 +216,17 @@ def _outcome(
                 # That the definition is another one is what was asked for.
                 same = replace(events[0], definition_hash=then.definition_hash)
                 events = (same, *events[1:])
-            return events, effects(ruling.graph, ruling.state, ruling.events)
+            return events, effects(ruling.graph, _pinned(ruling), ruling.events)
+
+
+def _pinned(ruling: Ruling) -> ProcessState:
+    """Give the state, in which types are pinned to nothing that only another definition starts."""
+    origin = ruling.state.origin
+    missing = ruling.graph.child_types - origin.children.keys()
+    if not missing:
+        return ruling.state
+    children = MappingProxyType({**dict.fromkeys(missing, ""), **origin.children})
+    return replace(ruling.state, origin=replace(origin, children=children))
 
 
 def _difference(
@@ -220,7 +247,7 @@ def _difference(
         fields.extend(differences(first, left, right, within=f"commands[{index}]"))
     refusal = str(ruling) if isinstance(ruling, Rejected) else None
     message = f"{transition.cause.kind} {transition.cause.identity}"
-    return DecisionDifference(first, message, then, now, tuple(fields), refusal)
+    return DecisionDifference(first, message, then, now, tuple(fields), transition.first, refusal)
 
 
 def _event(event: Event) -> JsonObject:
