@@ -1,7 +1,7 @@
 """The command line's way to the store itself, by the SAGA_ settings: without a server, and without a broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
