@@ -13,7 +13,7 @@ STDIN = "-"
 
 def parameters(source: str | None, pairs: Sequence[str]) -> JsonObject:
     """Read the parameters from a file (`-` is stdin), then the pairs over it."""
-    document: JsonObject = {} if source is None else _file(source)
+    document: JsonObject = {} if source is None else read_object(source)
     return {**document, **{key: _value(text) for key, text in map(_pair, pairs)}}
 
 
@@ -42,7 +42,8 @@ def _value(text: str) -> Json:
         return text
 
 
-def _file(source: str) -> JsonObject:
+def read_object(source: str) -> JsonObject:
+    """Read a file (`-` is stdin) that holds one JSON object."""
     try:
         body = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
         document = strict_json.decode(body)
@@ -51,5 +52,5 @@ def _file(source: str) -> JsonObject:
     except (strict_json.MalformedJson, strict_json.UnstorableJson) as error:
         raise CommandError(Exit.USAGE, f"{source}: {error}") from None
     if not isinstance(document, dict):
-        raise CommandError(Exit.USAGE, f"{source}: the parameters must be an object")
+        raise CommandError(Exit.USAGE, f"{source}: it must hold a JSON object")
     return document

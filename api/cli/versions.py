@@ -12,6 +12,7 @@ Statuses = Annotated[tuple[str, ...], Parameter(negative="", help="May be given 
 TypeName = Annotated[
     str | None, Parameter(name=["--type"], help="The process type, where the source holds several.")
 ]
+FromFile = Annotated[Path | None, Parameter(name=["--from"], help="An exported file, in place of the store.")]
 
 
 @app.command
@@ -21,9 +22,7 @@ def impact(
     *,
     process_type: TypeName = None,
     status: Statuses = (),
-    file: Annotated[
-        Path | None, Parameter(name=["--from"], help="An exported file, in place of the store.")
-    ] = None,
+    file: FromFile = None,
     printed: Printed = AS_TABLE,
 ) -> Exit:
     """Say what a version of a definition would mean for the processes that are stored. Nothing is changed.
@@ -34,6 +33,32 @@ def impact(
     from api.cli.output import Output  # noqa: PLC0415
 
     return impacts.impact(Output(printed.output), source, process_type, statuses=status, file=file)
+
+
+@app.command(name="what-if")
+def what_if(
+    process_id: str,
+    /,
+    *,
+    at: Annotated[int, Parameter(help="The number of the event whose message is replaced.")],
+    message: Annotated[
+        str, Parameter(help='A file with the other message: {"routing_key": ..., "body": ...}; - is stdin.')
+    ],
+    answers: Annotated[
+        str | None,
+        Parameter(help='A file: {"step": {"output": ...}, "step/compensation": {"error": {...}}}.'),
+    ] = None,
+    file: FromFile = None,
+    printed: Printed = AS_TABLE,
+) -> Exit:
+    """Say what would have become of a process, had one message been another. Nothing is sent or stored.
+
+    What follows is answered as it was then, else as --answers says, else not at all.
+    """
+    from api.cli import supposing  # noqa: PLC0415
+    from api.cli.output import Output  # noqa: PLC0415
+
+    return supposing.what_if(Output(printed.output), process_id, at, message, answers, file=file)
 
 
 @app.command

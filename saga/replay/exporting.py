@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from saga.errors import SagaError, UnknownDefinition, UnreadableLog
 from saga.ports.definitions import DefinitionStore, StoredDefinition
-from saga.process.events import Accepted
 from saga.replay.history import Histories, History, states
 from saga.replay.lines import definition_line, end_line, header_line, transition_line
 
@@ -76,9 +75,8 @@ class ExportHistories:
         hashes: dict[str, None] = {}
         for state in states(history):
             hashes[state.origin.definition_hash] = None
-        for event in history.transitions[0].events:
-            if isinstance(event, Accepted):
-                hashes.update(dict.fromkeys(event.children.values()))
+        # Another version only adds to what is pinned.
+        hashes.update(dict.fromkeys(state.origin.children.values()))
         found: dict[str, StoredDefinition] = {}
         for hash_ in hashes.keys() - set(known):
             stored = await self._definitions.get(hash_)

@@ -18,7 +18,7 @@ CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
+class Redelivery:
     """A delivery as it must have been; nobody acknowledges it again."""
 
     routing_key: str
@@ -51,25 +51,25 @@ def _admitted(transition: Transition) -> Admitted:
         case "reply":
             return _reply(cause.identity, cause.body)
         case "wake":
-            return admit(_Recorded("process.wake", body), new_process_id=_none)
+            return admit(Redelivery("process.wake", body), new_process_id=_none)
         case "lock":
-            return admit(_Recorded("process.lock", body), new_process_id=_none)
+            return admit(Redelivery("process.lock", body), new_process_id=_none)
         case "control":
             return admit(_control(transition, body), new_process_id=_none)
         case "fork":
-            return admit(_Recorded(FORKED, body), new_process_id=_none)
+            return admit(Redelivery(FORKED, body), new_process_id=_none)
         case "migrate":
             return admit(_migration(transition, body), new_process_id=_none)
         case kind:
             raise Rejected("unknown-cause", f"this version knows no message of the kind {kind!r}")
 
 
-def _start(transition: Transition, body: bytes) -> _Recorded:
+def _start(transition: Transition, body: bytes) -> Redelivery:
     first = transition.events[0] if transition.events else None
     if not isinstance(first, Accepted):
-        return _Recorded("process.start", body)
+        return Redelivery("process.start", body)
     headers = {} if first.traceparent is None else {"traceparent": first.traceparent}
-    return _Recorded("process.start", body, app_id=first.principal or None, headers=headers)
+    return Redelivery("process.start", body, app_id=first.principal or None, headers=headers)
 
 
 def _reply(identity: str, body: str) -> Admitted:
@@ -79,10 +79,10 @@ def _reply(identity: str, body: str) -> Admitted:
         if document.keys() == {"command_id", "unusable"}:
             # It could not be kept as it came: this is what was written down in its place.
             return unusable_reply(str(document["command_id"]), str(document["unusable"]))
-    return admit(_Recorded(f"step.{word}", body.encode()), new_process_id=_none)
+    return admit(Redelivery(f"step.{word}", body.encode()), new_process_id=_none)
 
 
-def _control(transition: Transition, body: bytes) -> _Recorded:
+def _control(transition: Transition, body: bytes) -> Redelivery:
     request = next(
         (event for event in transition.events if isinstance(event, OperatorActed | OperatorRejected)), None
     )
@@ -93,7 +93,7 @@ def _control(transition: Transition, body: bytes) -> _Recorded:
         isinstance(request, OperatorRejected) or document.get("reply_to") == request.reply_to
     )
     foreign = None if request.actor == "anybody" else request.actor
-    return _Recorded(
+    return Redelivery(
         f"process.{request.action}",
         body,
         app_id=APP_ID if is_ours else foreign,
@@ -101,13 +101,13 @@ def _control(transition: Transition, body: bytes) -> _Recorded:
     )
 
 
-def _migration(transition: Transition, body: bytes) -> _Recorded:
+def _migration(transition: Transition, body: bytes) -> Redelivery:
     request = next((event for event in transition.events if isinstance(event, MigrationEvent)), None)
     if request is None:
         raise Rejected("unknown-cause", "no event says what was asked for")
     is_ours = (_object(transition.cause.body).get("actor") or "anybody") == request.actor
     foreign = None if request.actor == "anybody" else request.actor
-    return _Recorded(
+    return Redelivery(
         "process.migrate", body, app_id=APP_ID if is_ours else foreign, message_id=request.request_id
     )
 

@@ -9,7 +9,8 @@ from saga.process.codec import encode_event
 from saga.process.events import (
     Accepted,
     Event,
-    MigrationEvent,
+    Migrated,
+    MigrationRejected,
     OperatorActed,
     OperatorRejected,
     OperatorReran,
@@ -49,9 +50,7 @@ def _actor(event: Event, transition: Transition) -> str:
     match event:
         case Accepted():
             return event.principal or "anybody"
-        case OperatorActed() | OperatorRejected() | OperatorReran():
-            return event.actor
-        case _ if isinstance(event, MigrationEvent):
+        case OperatorActed() | OperatorRejected() | OperatorReran() | Migrated() | MigrationRejected():
             return event.actor
         case _:
             return transition.by

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from saga.messages.json_text import Json
+    from saga.messages.json_text import JsonObject
 
 HEAD = "process_type: trip\nretry: {attempts: 2, backoff: 5, jitter: 0}\ntimeout: 30\nsteps:\n"
 HOTEL = "- {name: hotel, service: first, action: book, compensation: cancel, expected: 1}\n"
@@ -90,10 +90,9 @@ class Trips:
                 process_id = named(f"{kind}-{name}")
                 await self.member.handle(start(process_id, process_type="trip"))
                 for word, command in answers:
-                    error: dict[str, Json] = (
-                        {"error": {"code": "broke", "retryable": False}} if word == "failed" else {}
-                    )
-                    await self.member.handle(reply(word, command, process_id=process_id, **error))
+                    error: JsonObject = {"code": "broke", "retryable": False}
+                    said: JsonObject = {"error": error} if word == "failed" else {}
+                    await self.member.handle(reply(word, command, process_id=process_id, **said))
 
     async def asks(self, process_id: str, version: KnownDefinition) -> None:
         """Ask that a process goes on by a version."""
