@@ -178,8 +178,9 @@ def _rule_on_reply(message: AdmittedReply, standing: Standing, now: int) -> Ruli
         received = FailureReceived(
             received.direction, received.step, received.attempt, "unusable_output", error, effect_unknown=True
         )
+    ruling = _decided(standing, received, now)
     # Also where nothing changes: the server may have died between the append and the dead letters.
-    return replace(_decided(standing, received, now), parked=parked)
+    return ruling if parked is None else replace(ruling, parked=parked)
 
 
 def _decided(standing: Standing, received: Input, now: int) -> Ruling:

@@ -198,7 +198,9 @@ def _refuse_parameters(first: Event, known: KnownDefinition) -> None:
 
 
 def _was_paused(transition: Transition) -> bool:
-    return any(isinstance(event, Paused) and event.reason == TYPE_PAUSED for event in transition.events)
+    return transition.cause.kind == "start" and any(
+        isinstance(event, Paused) and event.reason == TYPE_PAUSED for event in transition.events
+    )
 
 
 def _outcome(
