@@ -1,7 +1,6 @@
 """The one composition root: from settings to a running server, and to its graceful end."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from adapters.telemetry.crash_points import CrashingObserver
 from adapters.telemetry.metrics import PrometheusObserver
 from api.app import create_app
 from api.backends import Backends, opened_backends
+from api.collector import spare_the_collector
 from api.logs import configure_logs
 from api.readiness import Readiness
 from api.server import HttpServer
@@ -64,18 +64,8 @@ async def serve(settings: Settings, *, roles: Sequence[str] = ROLES, demo: bool 
     registry = CollectorRegistry()
     observer = _observer(registry)
     async with opened_backends(settings, observer) as backends:
-        _spare_the_collector()
+        spare_the_collector()
         await _Server(settings, backends, definitions, registry, observer).run(roles, stopping)
-
-
-def _spare_the_collector() -> None:
-    """Look for cycles rarely, and never among what is loaded: a message leaves none behind.
-
-    With Python's own thresholds the search took a tenth of a coordinator's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
 
 
 def _definitions(settings: Settings, *, demo: bool) -> tuple[SagaDefinition, ...]:

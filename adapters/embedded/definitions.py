@@ -22,6 +22,10 @@ class SqliteDefinitionStore:
         """Store a new hash and make it current; False, and no change, for a known one."""
         return await self._write(partial(_register, definition=definition))
 
+    async def restore(self, definition: StoredDefinition) -> bool:
+        """Store a definition of another store; it is current only where its type has no other."""
+        return await self._write(partial(_restore, definition=definition))
+
     async def get(self, definition_hash: str) -> StoredDefinition | None:
         """Give a definition by its hash."""
         found = await self._select("FROM definitions d WHERE d.hash = ?", definition_hash)
@@ -80,6 +84,18 @@ def _register(connection: sqlite3.Connection, definition: StoredDefinition) -> b
         (definition.hash, definition.process_type, definition.text, definition.registered_at),
     )
     return cursor.rowcount > 0 and _make_current(connection, definition.hash)
+
+
+def _restore(connection: sqlite3.Connection, definition: StoredDefinition) -> bool:
+    cursor = connection.execute(
+        "INSERT INTO definitions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (definition.hash, definition.process_type, definition.text, definition.registered_at),
+    )
+    connection.execute(
+        "INSERT INTO current_definitions VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (definition.process_type, definition.hash),
+    )
+    return cursor.rowcount > 0
 
 
 def _make_current(connection: sqlite3.Connection, definition_hash: str) -> bool:

@@ -10,6 +10,7 @@ from adapters.mongodb.client import Database, Document
 from adapters.mongodb.failures import encoded, unavailable
 from saga.ports.definitions import StoredDefinition
 
+_BEHIND_ALL = -1
 _TYPES_MAX = 10_000
 
 
@@ -29,19 +30,29 @@ class MongoDefinitionStore:
         """Store a new hash and make it current. Raises StoreUnavailable (repeating is safe) or Unstorable."""
         with unavailable():
             current_since = await self._next_current_since(definition.process_type, definition.registered_at)
-            document = encoded(
-                {
-                    "_id": definition.hash,
-                    "process_type": definition.process_type,
-                    "text": definition.text,
-                    "registered_at": definition.registered_at,
-                    "current_since": current_since,
-                }
-            )
-            try:
-                await self._definitions.insert_one(document)
-            except DuplicateKeyError:
-                return False
+            return await self._insert(definition, current_since)
+
+    async def restore(self, definition: StoredDefinition) -> bool:
+        """Store a definition of another store; every other one of its type goes before it."""
+        with unavailable():
+            others = self._definitions.find({"process_type": {"$eq": definition.process_type}}, {"_id": 1})
+            is_first = not await others.limit(1).to_list(1)
+            return await self._insert(definition, 0 if is_first else _BEHIND_ALL)
+
+    async def _insert(self, definition: StoredDefinition, current_since: int) -> bool:
+        document = encoded(
+            {
+                "_id": definition.hash,
+                "process_type": definition.process_type,
+                "text": definition.text,
+                "registered_at": definition.registered_at,
+                "current_since": current_since,
+            }
+        )
+        try:
+            await self._definitions.insert_one(document)
+        except DuplicateKeyError:
+            return False
         return True
 
     async def get(self, definition_hash: str) -> StoredDefinition | None:

@@ -88,16 +88,18 @@ def _lines(report: JsonObject) -> Iterator[str]:
     yield f"{plain(report['process_id'])} {plain(report['outcome'])}, {report['events']} events{behind}"
     problem = report["problem"]
     if isinstance(problem, dict):
-        yield f"  {_place(problem)}: {plain(problem['detail'])}"
+        yield f"  {place(problem)}: {plain(problem['detail'])}"
     for one in cast("list[JsonObject]", report["differences"]):
-        yield f"  {_place(one)}: the log says {_value(one['log'])}, the projection {_value(one['found'])}"
+        yield f"  {place(one)}: the log says {shown(one['log'])}, the projection {shown(one['found'])}"
     if report["unsent"]:
         yield f"  {report['unsent']} commands may never have been sent: `saga redrive` sends them"
 
 
-def _place(one: JsonObject) -> str:
+def place(one: JsonObject) -> str:
+    """Write at which event it is, and at which field."""
     return f"event {one['sequence']}" + (f", field {plain(one['field'])}" if one["field"] else "")
 
 
-def _value(value: object) -> str:
+def shown(value: object) -> str:
+    """Write a value on one line."""
     return "nothing" if value is None else plain(to_text(cast("Json", value)))

@@ -1,7 +1,7 @@
 """The command line's way to the store itself, by the SAGA_ settings: without a server, and without a broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ import uvloop
 
 from api.backends import Backends, StorePorts, opened_backends, opened_store
 from api.cli.outcome import CommandError, Exit
+from api.collector import spare_the_collector
 from api.settings import SettingsError, load_settings, load_store_settings
 from saga.definition.catalog import Catalog
 from saga.errors import BusUnavailable, InvalidDefinition, NotReady, SagaError, StoreUnavailable
@@ -24,6 +25,7 @@ def with_store(work: Callable[[StorePorts], Awaitable[T]], *, may_write: bool = 
 
     async def run() -> T:
         async with opened_store(load_store_settings(), may_write=may_write) as store:
+            spare_the_collector()
             return await work(store)
 
     return _to_its_end(run())
@@ -69,9 +71,14 @@ def on_histories(work: Awaitable[T]) -> T:
 
 def exported(file: Path) -> ExportedHistories:
     """Give the histories of an exported file."""
+    return ExportedHistories(lines_of(file), str(file))
+
+
+def lines_of(file: Path) -> Iterable[str]:
+    """Give the lines of a file, from the beginning each time."""
     if not file.is_file():
         raise CommandError(Exit.NOT_FOUND, f"there is no file {file}")
-    return ExportedHistories(_Lines(file), str(file))
+    return _Lines(file)
 
 
 def failure(error: SagaError) -> CommandError:
@@ -102,7 +109,7 @@ async def _awaited(work: Awaitable[T]) -> T:
 
 
 class _Lines:
-    """Give the lines of a file, from the beginning each time."""
+    """The lines of a file, which is opened anew each time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -15,6 +15,7 @@ from benchmarks.subjects import (
     lists,
     memory,
     parallel,
+    replay,
     start,
     throughput,
     timers,
@@ -41,6 +42,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
         "lists": Subject("pages and counts of very many processes", lists.run),
         "memory": Subject("memory of a coordinator under a large backlog", memory.run),
         "timers": Subject("very many processes that wait: how late, and at what cost", timers.run),
+        "replay": Subject("events that replay and verify fold per second, and in what memory", replay.run),
         "growth": Subject("the rate by coordinators, length and payload, beside a relay", growth.run),
     }
 )

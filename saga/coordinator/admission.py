@@ -284,13 +284,18 @@ def _unusable(delivery: Delivery, word: str, rejected: Rejected) -> AdmittedRepl
     command_id = _readable_command_id(delivery.body)
     if word != "completed" or command_id is None:
         raise rejected
+    return unusable_reply(command_id, rejected.detail)
+
+
+def unusable_reply(command_id: str, detail: str) -> AdmittedReply:
+    """Admit a success whose output can't be kept: what it did is unknown. Raises Rejected."""
     ref = _command_ref(command_id)
-    error = to_text({"code": "unusable_output", "message": rejected.detail})
+    error = to_text({"code": "unusable_output", "message": detail})
     received = FailureReceived(
         Direction(ref.kind), ref.step, ref.attempt, "unusable_output", error, effect_unknown=True
     )
-    body = to_text({"command_id": command_id, "unusable": rejected.detail})
-    return AdmittedReply(ref.process_id, command_id, word, received, body, unusable=rejected.detail)
+    body = to_text({"command_id": command_id, "unusable": detail})
+    return AdmittedReply(ref.process_id, command_id, "completed", received, body, unusable=detail)
 
 
 def _readable_command_id(body: bytes) -> str | None:

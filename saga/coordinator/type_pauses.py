@@ -15,10 +15,11 @@ from saga.messages.control import ControlCommand
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.projections import Position, Projection, ProjectionFilter, ProjectionStore
+from saga.process.decide import TYPE_PAUSED
 from saga.process.status import ProcessStatus
 
 LOOK_EVERY_S = 1.0
-REASON = "process type is paused"
+REASON = TYPE_PAUSED
 _PAGE = 200
 _MOVING = (str(ProcessStatus.STARTED), str(ProcessStatus.COMPENSATING))
 

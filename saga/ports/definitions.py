@@ -22,6 +22,13 @@ class DefinitionStore(Protocol):
         """Store a new hash and make it current for its type; a known hash changes nothing (False)."""
         ...
 
+    async def restore(self, definition: StoredDefinition) -> bool:
+        """Store a definition that another store had; a known hash changes nothing (False).
+
+        It is current only where its type has no other.
+        """
+        ...
+
     async def get(self, definition_hash: str) -> StoredDefinition | None:
         """Give a definition by its hash."""
         ...

@@ -170,6 +170,8 @@ def decode_transition(document: Document) -> Transition:
     _refuse_newer(document, FORMAT)
     events: list[ev.Event] = []
     try:
+        if not _member(document, "events", list):
+            raise Misfit("events", "it holds no event")  # noqa: TRY301 - it is caught like the others
         for stored in _member(document, "events", list):
             events.append(decode_event(stored))  # noqa: PERF401 - how many there are names the one that fails
     except Misfit as misfit:

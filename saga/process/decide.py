@@ -20,6 +20,9 @@ from saga.process.state import ProcessState
 from saga.process.survey import Survey
 from saga.process.waking import wake
 
+# The reason of a process that waits from its start because its type is paused.
+TYPE_PAUSED = "process type is paused"
+
 
 def decide(
     graph: StepGraph, state: ProcessState, received: inputs.Input, now: int, seen: Survey | None = None
@@ -65,5 +68,5 @@ def _begin(draft: Draft, request: inputs.StartRequested) -> None:
         return
     draft.record(ev.Started())
     if request.is_paused:
-        draft.record(ev.Paused("process type is paused"))
+        draft.record(ev.Paused(TYPE_PAUSED))
     advance(draft)

@@ -5,12 +5,12 @@ readers of a log turn into UnreadableLog. Guessing past it would be a decision.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
 from saga.errors import UnreadableLog
 from saga.process import events as ev
+from saga.process.changed import with_changes
 from saga.process.evolve_steps import Changes, attempt_changes, closed, observed, planned, step_changes
 from saga.process.state import Lock, Origin, ProcessState
 from saga.process.status import LEGAL_MOVES, ProcessStatus
@@ -23,7 +23,8 @@ def evolve(state: ProcessState | None, event: ev.Event, *, at: int, process_id: 
         if not isinstance(event, ev.Accepted):
             raise ValueError(f"the log starts with {type(event).__name__}, not with Accepted")
         return _accepted(event, at, process_id)
-    return replace(state, version=state.version + 1, updated_at=at, **_changes(state, event, at))  # type: ignore[arg-type]  # the fields' names and types stand together in each rule below
+    # The fields' names and types stand together in each rule below.
+    return with_changes(state, version=state.version + 1, updated_at=at, **_changes(state, event, at))
 
 
 def fold(transitions: Iterable[Transition], state: ProcessState | None = None) -> ProcessState | None:

@@ -1,12 +1,12 @@
 """What events do to the steps of a process: their efforts, attempts, instances. A part of `evolve`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias, assert_never, cast
 
 from saga.messages.json_text import NULL, Json, JsonText, from_text, to_text
 from saga.process import events as ev
+from saga.process.changed import with_changes
 from saga.process.state import Attempt, Effort, ProcessState, StepState, instance_name
 from saga.process.status import AttemptOutcome, Direction, EffortStatus
 
@@ -30,13 +30,13 @@ def attempt_changes(state: ProcessState, event: ev.AttemptEvent, at: int) -> Cha
             changed = _failed(effort, event, at)
         case ev.AttemptTimedOut():
             attempt = _attempt(effort, event.attempt)
-            unanswered = _with_attempt(effort, replace(attempt, outcome=AttemptOutcome.UNANSWERED))
+            unanswered = _with_attempt(effort, with_changes(attempt, outcome=AttemptOutcome.UNANSWERED))
             changed = _settled(unanswered, event.becomes, at)
         case ev.AttemptProgressed():
             attempt = _attempt(effort, event.attempt)
-            changed = _with_attempt(effort, replace(attempt, due_at=event.due_at, progressed_at=at))
+            changed = _with_attempt(effort, with_changes(attempt, due_at=event.due_at, progressed_at=at))
         case ev.RetryScheduled():
-            changed = replace(effort, status=EffortStatus.RETRYING, next_attempt_at=event.at)
+            changed = with_changes(effort, status=EffortStatus.RETRYING, next_attempt_at=event.at)
         case _:
             assert_never(event)
     return {
@@ -73,9 +73,11 @@ def _opened(effort: Effort, event: ev.AttemptStarted | ev.SignalAwaited, at: int
 
 def _completed(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
     attempt = _attempt(effort, event.attempt)
-    answered = replace(attempt, outcome=AttemptOutcome.COMPLETED, replies=attempt.replies | {"completed"})
+    answered = with_changes(
+        attempt, outcome=AttemptOutcome.COMPLETED, replies=attempt.replies | {"completed"}
+    )
     attempts = _with_attempt(effort, answered).attempts
-    return replace(
+    return with_changes(
         effort, status=EffortStatus.DONE, attempts=attempts, output=event.output, error=None,
         next_attempt_at=None, settled_at=at,
     )  # fmt: skip
@@ -83,11 +85,11 @@ def _completed(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
 
 def _failed(effort: Effort, event: ev.AttemptFailed, at: int) -> Effort:
     if event.attempt == 0:
-        return replace(_settled(effort, event.becomes, at), error=event.error)
+        return with_changes(_settled(effort, event.becomes, at), error=event.error)
     attempt = _attempt(effort, event.attempt)
     outcome = AttemptOutcome.UNANSWERED if event.effect_unknown else AttemptOutcome.FAILED
-    answered = replace(attempt, outcome=outcome, replies=attempt.replies | {"failed"})
-    return replace(_settled(_with_attempt(effort, answered), event.becomes, at), error=event.error)
+    answered = with_changes(attempt, outcome=outcome, replies=attempt.replies | {"failed"})
+    return with_changes(_settled(_with_attempt(effort, answered), event.becomes, at), error=event.error)
 
 
 def observed(state: ProcessState, event: ev.Observed) -> Changes:
@@ -100,7 +102,7 @@ def observed(state: ProcessState, event: ev.Observed) -> Changes:
     says_nothing_happened = event.reply == "failed" and not event.effect_unknown
     if says_nothing_happened and effort.status.is_open and outcome is AttemptOutcome.UNANSWERED:
         outcome = AttemptOutcome.FAILED  # the late word of the participant: this attempt had no effect
-    answered = replace(attempt, replies=attempt.replies | {event.reply}, outcome=outcome)
+    answered = with_changes(attempt, replies=attempt.replies | {event.reply}, outcome=outcome)
     return {
         "observations": state.observations + 1,
         "attention": state.attention or event.attention,
@@ -117,9 +119,9 @@ def planned(state: ProcessState, event: ev.CompensationPlanned, at: int) -> Chan
         # Planned again, it has its whole budget, as there is something new to undo or a person said so. Where it
         # only waits for another's turn, the attempts go on counting.
         if undo.status in {EffortStatus.DONE, EffortStatus.FAILED, EffortStatus.SKIPPED}:
-            undo = replace(undo, granted=len(undo.attempts))
+            undo = with_changes(undo, granted=len(undo.attempts))
         undo = _settled(undo, EffortStatus.PENDING, at)
-        steps[name] = replace(before, undo=undo)
+        steps[name] = with_changes(before, undo=undo)
     planned = (state.undo_plan or frozenset()) | frozenset(event.steps)
     return {"undo_plan": planned, "steps": MappingProxyType(steps)}
 
@@ -133,8 +135,8 @@ def closed(state: ProcessState, event: ev.TurnedBack, at: int) -> Mapping[str, S
         current = action.current
         is_cut_off = current is not None and current.outcome is AttemptOutcome.RUNNING
         if current is not None and is_cut_off and status is EffortStatus.UNKNOWN:
-            action = _with_attempt(action, replace(current, outcome=AttemptOutcome.UNANSWERED))
-        steps[name] = _unasked(replace(before, action=action), at)
+            action = _with_attempt(action, with_changes(current, outcome=AttemptOutcome.UNANSWERED))
+        steps[name] = _unasked(with_changes(before, action=action), at)
     return MappingProxyType(steps)
 
 
@@ -145,25 +147,27 @@ def step_changes(state: ProcessState, event: ev.StepEvent, at: int) -> Changes:
         case ev.ResultKept():
             return _kept(state, event, at)
         case ev.SignalAwaited():
-            return _with_step(state, event.step, replace(step, action=_opened(step.action, event, at)))
+            return _with_step(state, event.step, with_changes(step, action=_opened(step.action, event, at)))
         case ev.VerifyConcluded():
             attempt = _attempt(step.action, event.attempt)
             if event.had_no_effect:
-                attempt = replace(attempt, outcome=AttemptOutcome.FAILED)
+                attempt = with_changes(attempt, outcome=AttemptOutcome.FAILED)
             action = _settled(_with_attempt(step.action, attempt), event.becomes, at)
-            return _with_step(state, event.step, _unasked(replace(step, action=action), at))
+            return _with_step(state, event.step, _unasked(with_changes(step, action=action), at))
         case ev.Skipped():
             return _skipped(state, event, at)
         case ev.Expanded():
             items = tuple(to_text(item) for item in cast("list[Json]", from_text(event.items)))
-            action = replace(step.action, status=EffortStatus.RUNNING, error=None, settled_at=None)
-            changes = _with_step(state, event.step, replace(step, action=action, items=items))
+            action = with_changes(step.action, status=EffortStatus.RUNNING, error=None, settled_at=None)
+            changes = _with_step(state, event.step, with_changes(step, action=action, items=items))
             return {**changes, "payload_bytes": state.payload_bytes + len(event.items)}
         case ev.Gathered():
             return _gathered(state, event, at)
         case ev.ChildCancelled():
-            cancelled = replace(_attempt(step.action, event.attempt), cancelled=True)
-            return _with_step(state, event.step, replace(step, action=_with_attempt(step.action, cancelled)))
+            cancelled = with_changes(_attempt(step.action, event.attempt), cancelled=True)
+            return _with_step(
+                state, event.step, with_changes(step, action=_with_attempt(step.action, cancelled))
+            )
         case _:
             assert_never(event)
 
@@ -180,7 +184,7 @@ def _skipped(state: ProcessState, event: ev.Skipped, at: int) -> Changes:
     effort = state.effort(event.direction, event.step)
     if effort is None:
         raise ValueError(f"{event.step} stands in no undo plan")
-    skipped = replace(_settled(effort, EffortStatus.SKIPPED, at), output=event.output)
+    skipped = with_changes(_settled(effort, EffortStatus.SKIPPED, at), output=event.output)
     return {
         "steps": _steps_with(state, event.direction, event.step, skipped),
         "payload_bytes": state.payload_bytes + len(event.output or ""),
@@ -191,14 +195,14 @@ def _gathered(state: ProcessState, event: ev.Gathered, at: int) -> Changes:
     step = state.step(event.step)
     names = [instance_name(event.step, index) for index in range(len(step.items or ()))]
     output = JsonText("[" + ",".join(state.step(name).action.output or NULL for name in names) + "]")
-    gathered = replace(_settled(step.action, EffortStatus.DONE, at), output=output)
-    changes = _with_step(state, event.step, replace(step, action=gathered))
+    gathered = with_changes(_settled(step.action, EffortStatus.DONE, at), output=output)
+    changes = _with_step(state, event.step, with_changes(step, action=gathered))
     return {**changes, "payload_bytes": state.payload_bytes + len(output)}
 
 
 def _settled(effort: Effort, status: EffortStatus, at: int) -> Effort:
     is_settled = not status.is_open and status is not EffortStatus.PENDING
-    return replace(effort, status=status, next_attempt_at=None, settled_at=at if is_settled else None)
+    return with_changes(effort, status=status, next_attempt_at=None, settled_at=at if is_settled else None)
 
 
 def _attempt(effort: Effort, number: int) -> Attempt:
@@ -210,7 +214,7 @@ def _attempt(effort: Effort, number: int) -> Attempt:
 
 def _with_attempt(effort: Effort, attempt: Attempt) -> Effort:
     index = attempt.number - 1
-    return replace(effort, attempts=(*effort.attempts[:index], attempt, *effort.attempts[index + 1 :]))
+    return with_changes(effort, attempts=(*effort.attempts[:index], attempt, *effort.attempts[index + 1 :]))
 
 
 def _with_step(state: ProcessState, name: str, step: StepState) -> Changes:
@@ -221,7 +225,7 @@ def _unasked(step: StepState, at: int) -> StepState:
     """Close the question about an action that has its answer from elsewhere."""
     if step.verify is None or not step.verify.status.is_open or step.action.status is EffortStatus.VERIFYING:
         return step
-    return replace(step, verify=_settled(step.verify, EffortStatus.SKIPPED, at))
+    return with_changes(step, verify=_settled(step.verify, EffortStatus.SKIPPED, at))
 
 
 def _steps_with(
@@ -230,12 +234,12 @@ def _steps_with(
     before = state.step(name)
     match direction:
         case Direction.ACTION:
-            after = replace(before, action=effort)
+            after = with_changes(before, action=effort)
             after = after if at is None else _unasked(after, at)
         case Direction.COMPENSATION:
-            after = replace(before, undo=effort)
+            after = with_changes(before, undo=effort)
         case Direction.VERIFY:
-            after = replace(before, verify=effort)
+            after = with_changes(before, verify=effort)
         case _:
             assert_never(direction)
     return MappingProxyType(state.steps | {name: after})

@@ -1,7 +1,8 @@
 """Exported histories: JSON Lines that stand alone, because the definitions stand in them too.
 
-The first line says what the file is, the last one that it is whole. A definition stands before the first process
-that follows it; the transitions of a process follow each other, as the stores keep them.
+The first line says what the file is, the last one that it is whole. A definition stands before the first
+process that follows it, and the current one of its type before any other; the transitions of a process follow
+each other, as the stores keep them.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -32,21 +33,13 @@ class UnreadableExport(SagaError):  # noqa: N818 - what is the case with the fil
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedDefinition:
-    """Hold a definition of an export; `is_current` says that new processes of its type began with it."""
-
-    stored: StoredDefinition
-    is_current: bool
-
-
-@dataclass(frozen=True, slots=True)
 class End:
     """Mark the end of a whole export."""
 
     processes: int
 
 
-Line: TypeAlias = ExportedDefinition | Transition | UnreadableLog | End
+Line: TypeAlias = StoredDefinition | Transition | UnreadableLog | End
 
 
 def header_line() -> str:
@@ -54,7 +47,7 @@ def header_line() -> str:
     return to_text({"kind": "export", "format": FORMAT})
 
 
-def definition_line(stored: StoredDefinition, *, is_current: bool) -> str:
+def definition_line(stored: StoredDefinition) -> str:
     """Write a definition."""
     return to_text(
         {
@@ -63,7 +56,6 @@ def definition_line(stored: StoredDefinition, *, is_current: bool) -> str:
             "process_type": stored.process_type,
             "text": stored.text,
             "registered_at": stored.registered_at,
-            "current": is_current,
         }
     )
 
@@ -138,8 +130,8 @@ class ExportedHistories:
         grouped = Grouping()
         for line in read_lines(self._lines, self._source):
             match line:
-                case ExportedDefinition():
-                    self._definitions[line.stored.hash] = line.stored
+                case StoredDefinition():
+                    self._definitions[line.hash] = line
                 case End():
                     pass
                 case _:
@@ -175,17 +167,16 @@ def _line(document: dict[str, Json], source: str, number: int) -> Line:
             raise UnreadableExport(source, number, f"this version knows no line of the kind {kind!r}")
 
 
-def _definition(document: dict[str, Json], source: str, number: int) -> ExportedDefinition:
+def _definition(document: dict[str, Json], source: str, number: int) -> StoredDefinition:
     match document:
         case {
             "hash": str(hash_),
             "process_type": str(process_type),
             "text": str(text),
             "registered_at": int(registered_at),
-            "current": bool(is_current),
         }:
             if definition_hash(text) != hash_:
                 raise UnreadableExport(source, number, "the text of the definition has another hash")
-            return ExportedDefinition(StoredDefinition(hash_, process_type, text, registered_at), is_current)
+            return StoredDefinition(hash_, process_type, text, registered_at)
         case _:
             raise UnreadableExport(source, number, "the definition lacks a member")

@@ -21,6 +21,14 @@ class InMemoryDefinitionStore:
         self._current[definition.process_type] = definition
         return True
 
+    async def restore(self, definition: StoredDefinition) -> bool:
+        """Store a definition of another store; it is current only where its type has no other."""
+        if definition.hash in self._by_hash:
+            return False
+        self._by_hash[definition.hash] = definition
+        self._current.setdefault(definition.process_type, definition)
+        return True
+
     async def get(self, definition_hash: str) -> StoredDefinition | None:
         """Give a definition by its hash."""
         return self._by_hash.get(definition_hash)

@@ -38,6 +38,21 @@ async def test_a_known_hash_changes_nothing(store: Store) -> None:
     assert await store.definitions.get(old.hash) == old
 
 
+async def test_a_restored_definition_is_current_only_where_its_type_has_no_other(store: Store) -> None:
+    """Whatever its age; what is registered after it is current as ever, and a known one changes nothing."""
+    first, second, third = (definition("trip", text, registered_at=5_000) for text in "123")
+    assert await store.definitions.restore(first)
+    assert list(await store.definitions.current()) == [first]
+    assert await store.definitions.restore(second)
+    assert not await store.definitions.restore(second)
+    assert list(await store.definitions.current()) == [first]
+    await store.definitions.register(third)
+    assert list(await store.definitions.current()) == [third]
+    assert await store.definitions.restore(definition("trip", "4", registered_at=9_000))
+    assert list(await store.definitions.current()) == [third]
+    assert await store.definitions.get(second.hash) == second
+
+
 async def test_the_current_ones_come_in_the_order_of_their_types(store: Store) -> None:
     """Each type has one current definition, whatever the others do."""
     written = [definition(name) for name in ("trip", "analysis", "loan")]

@@ -67,7 +67,8 @@ class World:
         self.log = InMemoryEventLog()
         self.projections = InMemoryProjectionStore()
         self.locks = InMemoryLockStore()
-        self.catalog = Catalog(InMemoryDefinitionStore())
+        self.definition_store = InMemoryDefinitionStore()
+        self.catalog = Catalog(self.definition_store)
         rng = plan.rng("definitions")
         self.definitions = {
             one["process_type"]: one
@@ -334,7 +335,8 @@ def _copy(message: InMemoryMessage) -> InMemoryMessage:
     )  # fmt: skip
 
 
-def _run(plan: Plan) -> tuple[Verdict, World]:
+def run(plan: Plan) -> tuple[Verdict, World]:
+    """Run a plan, and give what it leaves behind with the verdict."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         world = World(plan)
         return runner.run(world.run()), world
@@ -346,10 +348,10 @@ def simulate(plan: Plan) -> Verdict:
     chance = random.getstate()
     random.seed(plan.seed)  # the pauses between the coordinator's attempts are chance too
     try:
-        verdict, world = _run(plan)
+        verdict, world = run(plan)
         untouched = {} if verdict.problems else untroubled(world)
         if untouched and plan.rates:
-            _, calm = _run(plan.narrowed(faults="none", processes=None, coordinators=None))
+            _, calm = run(plan.narrowed(faults="none", processes=None, coordinators=None))
             verdict.problems.extend(differences(untouched, calm))
         return verdict
     finally:

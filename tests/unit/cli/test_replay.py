@@ -77,7 +77,7 @@ def test_the_output_is_one_json_array(store: StoreFolder, damaged: tuple[str, ..
 def test_a_file_is_folded(store: StoreFolder, tmp_path: Path) -> None:
     """It has no projections, so that only what can't be read is wrong with it."""
     file = tmp_path / "x.jsonl"
-    lines = [header_line(), definition_line(definition(), is_current=True)]
+    lines = [header_line(), definition_line(definition())]
     lines += [*map(transition_line, paid("p1")), end_line(1)]
     file.write_text("\n".join(lines), encoding="utf-8")
     assert store.run("replay", str(file)) == (0, "", "1 processes, 7 events: 0 differ\n")

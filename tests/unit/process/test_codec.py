@@ -21,6 +21,7 @@ Damage = Callable[[dict[str, Any]], object]
         (lambda d: d.update(n=0), 0, "n", "number"),
         (lambda d: d.pop("events"), 2, "events", "no 'events'"),
         (lambda d: d.update(events={}), 2, "events", "is dict"),
+        (lambda d: d.update(events=[]), 2, "events", "no event"),
         (lambda d: d["events"].insert(1, 7), 3, None, "no object"),
         (lambda d: d["events"][1].update(type="step_sang"), 3, "type", "step_sang"),
         (lambda d: d["events"][1].pop("type"), 3, "type", "None"),

@@ -21,7 +21,7 @@ from tests.unit.replay.histories import booked, definition
 
 
 def _export(*logs: list[Transition]) -> list[str]:
-    lines = [header_line(), definition_line(definition(), is_current=True)]
+    lines = [header_line(), definition_line(definition())]
     lines += [transition_line(transition) for log in logs for transition in log]
     return [*lines, end_line(len(logs))]
 
