@@ -8,7 +8,7 @@ import pytest
 
 from saga.process.codec import EVENT_NAMES
 from tests.simulation.cases import Case
-from tests.simulation.plan import Plan
+from tests.simulation.plan import NOT_SIMULATED, Plan
 from tests.simulation.shrink import shrink
 from tests.simulation.world import simulate
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 SEEDS = 2_000
 SHARE = 100
 SEEDS_FOR_ALL_EVENTS = 1_000
-# Nobody reruns a process here; what may happen to one that was is drawn in the properties of the machine.
-NOT_SIMULATED = frozenset({"step_kept", "operator_rerun"})
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))

@@ -27,10 +27,10 @@ WHY = ("--reason", "a person said so")
 class Command:
     """Run `saga` against one server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SAGA_")}
-        self.environment = {**kept, "SAGA_URL": url}
+        self.environment = {**kept, "SAGA_URL": url, "SAGA_DATA": str(folder)}
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
@@ -75,7 +75,7 @@ def saga(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """Give the command beside a running server."""
     folder = tmp_path_factory.mktemp("rerunning")
     with SagaServer(["demo"], {"SAGA_DATA": str(folder)}) as server:
-        yield Command(server.url)
+        yield Command(server.url, folder)
 
 
 def test_a_completed_process_is_previewed_and_then_compensated_just_so(saga: Command) -> None:
@@ -142,6 +142,18 @@ def test_a_process_is_begun_anew_and_both_logs_name_each_other(saga: Command) ->
     assert saga.document("show", process_id)["status"] == "compensated"
     assert saga.document(*words)["process_id"] == new["process_id"], "the same key"
     assert f"forked from {process_id}" in saga("show", new["process_id"]).stdout
+
+
+def test_the_logs_of_both_are_replayed_and_verified_like_any_other(saga: Command) -> None:
+    """Today's code decides the same on them: the word of the fork too."""
+    process_id = saga.ended("document_analysis", document_id="d4")
+    new = saga.document("rerun", process_id, "--from", "analysis")["process_id"]
+    saga.becomes(new, "completed")
+    wait_until(lambda: saga.events(process_id)[-1]["type"] == "operator_rerun", within_s=30, what="lineage")
+    for each in (process_id, new):
+        for command in ("replay", "verify"):
+            done = saga(command, each)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_can_t_be_begun_is_said(saga: Command) -> None:
