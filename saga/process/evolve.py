@@ -5,6 +5,7 @@ readers of a log turn into UnreadableLog. Guessing past it would be a decision.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
