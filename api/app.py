@@ -7,7 +7,20 @@ from fastapi import Depends, FastAPI
 from api import failures
 from api.admission import Admission
 from api.query import refuse_unknown_query
-from api.routes import events, operate, operations, probes, process_types, processes, replay, start, steps
+from api.routes import (
+    drawing,
+    events,
+    operate,
+    operations,
+    probes,
+    process_types,
+    processes,
+    replay,
+    rerun,
+    start,
+    steps,
+    undo_preview,
+)
 from api.services import Services
 from api.version import VERSION
 
@@ -35,6 +48,18 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
     app.include_router(probes.router)
     if with_api:
         # In this order: /process/counts stands before /process/{process_id}.
-        for module in (start, operate, steps, processes, events, replay, process_types, operations):
+        for module in (
+            start,
+            operate,
+            rerun,
+            steps,
+            processes,
+            events,
+            drawing,
+            replay,
+            undo_preview,
+            process_types,
+            operations,
+        ):
             app.include_router(module.router)
     return app

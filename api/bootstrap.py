@@ -36,9 +36,11 @@ from saga.ports.observer import Observer
 from saga.replay.history import StoredHistories
 from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
+from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
-from saga.usecases.start import StartPorts, StartProcess
+from saga.usecases.rerun import RerunProcess
+from saga.usecases.start import StartProcess
 
 log = logging.getLogger("saga.server")
 
@@ -174,6 +176,7 @@ class _Server:
         histories = StoredHistories(backends.log, self._catalog)
         return Services(
             start=StartProcess(ports, self._catalog),
+            rerun=RerunProcess(ports, self._catalog),
             read=read,
             operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
             past=Past(histories),

@@ -11,6 +11,7 @@ from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
+from saga.usecases.rerun import RerunProcess
 from saga.usecases.start import StartProcess
 
 
@@ -22,6 +23,7 @@ class Services:
     """
 
     start: StartProcess
+    rerun: RerunProcess
     read: ReadProcesses
     operate: OperateProcesses
     past: Past

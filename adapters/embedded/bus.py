@@ -9,6 +9,7 @@ from adapters.embedded.messages import NewMessage
 from adapters.embedded.routing import COORDINATOR, exchange_name, queue_for, service_queue
 from adapters.embedded.switch import Switch
 from saga.errors import BusUnavailable, OutcomeUnknown, StoreUnavailable
+from saga.messages.command import REPLY_KEY
 from saga.ports.bus import (
     APP_ID,
     Consumption,
@@ -77,6 +78,11 @@ class EmbeddedBus:
         consumer = self._switch.consume(COORDINATOR, handler, limit=prefetch)
         self._consumers.append(consumer)
         return consumer
+
+    @property
+    def reply_key(self) -> str:
+        """Give the one prefix there is: all replies come to one queue."""
+        return REPLY_KEY
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, detail: str) -> None:
         """Keep the message, untouched, in the table of dead letters with the reason; durable on return."""

@@ -13,7 +13,7 @@ from adapters.embedded.routing import exchange_name, queue_for
 from adapters.embedded.switch import Switch
 from saga.errors import UnreadableLog, VersionConflict
 from saga.messages.command import Command
-from saga.ports.bus import Exchange
+from saga.ports.bus import APP_ID, Exchange
 from saga.process.codec import Document, decode_transitions, encode_transitions
 from saga.process.transition import Transition
 
@@ -118,6 +118,8 @@ class SqliteEventLog:
             timestamp=transition.at,
             arrived_at=transition.at,
             body=command.body.encode(),
+            # What one process tells another is believed of us only.
+            app_id=APP_ID,
         )
 
     def _appended(self, tags: list[str], command_ids: list[str], stored: list[StoredMessage]) -> None:

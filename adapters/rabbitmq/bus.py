@@ -10,6 +10,7 @@ import aiormq
 
 from adapters.rabbitmq.connection import Link, is_cancelled
 from adapters.rabbitmq.consumer import Consumers, RabbitConsumption, RabbitDelivery
+from adapters.rabbitmq.partitions import PartitionedConsumption
 from adapters.rabbitmq.properties import dead_letter_properties, outgoing_properties
 from adapters.rabbitmq.publisher import Publisher
 from adapters.rabbitmq.topology import Names, Topology, consumer_count, declare, missing
@@ -21,7 +22,7 @@ _DEADLINE_S = 5.0
 _FIRST_CONNECT_S = 5.0
 _ASK_TIMEOUT_S = 5.0
 _PUBLISH_TICK_S = 1.0
-_CONSUME_TICK_S = 5.0
+_CONSUME_TICK_S = 1.0
 
 
 class RabbitBus:
@@ -40,6 +41,7 @@ class RabbitBus:
             url, self._publisher, name="publishing", tick_s=_PUBLISH_TICK_S, returned=self._returned
         )
         self._consumers = Consumers(self._topology)
+        self._consumption: PartitionedConsumption | None = None
         self._incoming = Link(
             url, self._consumers, name="consuming", tick_s=_CONSUME_TICK_S, returned=self._returned
         )
@@ -87,11 +89,19 @@ class RabbitBus:
 
     async def consume(self, handler: DeliveryHandler, *, prefetch: int) -> Consumption:
         """Deliver the coordinators' messages to `handler`; begins as soon as the broker is there."""
-        consumption = RabbitConsumption(
-            self._topology.names.coordinator_queue, handler, prefetch=prefetch, lost_ack=self._count_lost_ack
-        )
+
+        def of(queue: str) -> RabbitConsumption:
+            return RabbitConsumption(queue, handler, prefetch=prefetch, lost_ack=self._count_lost_ack)
+
+        consumption = self._consumption = PartitionedConsumption(self._topology.names, of)
         await self._consumers.add(consumption)
         return consumption
+
+    @property
+    def reply_key(self) -> str:
+        """Give the prefix that brings replies to the partition that is held here, or to the shared queue."""
+        consumption = self._consumption
+        return self._topology.names.reply_key() if consumption is None else consumption.reply_key
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, detail: str) -> None:
         """Publish the message, untouched, to the dead letters with the reason. Raises BusUnavailable."""

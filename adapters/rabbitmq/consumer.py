@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import aiormq
 
+from adapters.rabbitmq.acknowledging import Acknowledgements
 from adapters.rabbitmq.topology import Topology, declare, missing
 
 if TYPE_CHECKING:
@@ -24,19 +25,17 @@ _log = logging.getLogger(__name__)
 
 _ATTACH_TIMEOUT_S = 5.0
 _CANCEL_TIMEOUT_S = 3.0
+_LOOK_EVERY_CHECKS = 5
 
 
 class RabbitDelivery:
     """One message in hand; the acknowledgement goes to the channel that it came by, or nowhere."""
 
-    __slots__ = ("_acknowledged", "_channel", "_lost_ack", "_message", "properties")
+    __slots__ = ("_acknowledged", "_acknowledgements", "_message", "properties")
 
-    def __init__(
-        self, message: DeliveredMessage, channel: aiormq.Channel, lost_ack: Callable[[], None]
-    ) -> None:
+    def __init__(self, message: DeliveredMessage, acknowledgements: Acknowledgements) -> None:
         self._message = message
-        self._channel = channel
-        self._lost_ack = lost_ack
+        self._acknowledgements = acknowledgements
         self._acknowledged = False
         self.properties: Basic.Properties = message.header.properties
 
@@ -85,12 +84,8 @@ class RabbitDelivery:
         if self._acknowledged:
             return  # a second one would close the channel, and everything on it would be delivered again
         self._acknowledged = True
-        tag = self._message.delivery_tag
-        try:
-            if tag is not None:
-                await self._channel.basic_ack(tag, wait=False)
-        except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError):
-            self._lost_ack()
+        if self._message.delivery_tag is not None:
+            self._acknowledgements.finish(self._message.delivery_tag)
 
 
 class RabbitConsumption:
@@ -104,6 +99,7 @@ class RabbitConsumption:
         self._prefetch = prefetch
         self._lost_ack = lost_ack
         self._channel: aiormq.Channel | None = None
+        self._acknowledgements: Acknowledgements
         self._tag: str | None = None
         self._in_hand: set[asyncio.Task[None]] = set()
         self.is_stopped = False
@@ -123,7 +119,7 @@ class RabbitConsumption:
         )
         channel.on_consumer_cancel_callbacks.add(lambda _: end("the broker cancelled the consumer"))
         await channel.basic_qos(prefetch_count=self._prefetch)
-        self._channel = channel
+        self._channel, self._acknowledgements = channel, Acknowledgements(channel, self._lost_ack)
         consuming = await channel.basic_consume(self._queue, self._take)
         self._tag = consuming.consumer_tag
 
@@ -150,7 +146,9 @@ class RabbitConsumption:
             return  # stopped, or from a channel that is gone: it stays unacknowledged
         # A task of our own: the driver cancels its own ones when the channel is lost, and a handler that
         # is in the middle of an append must come to its end.
-        task = asyncio.create_task(self._handle(RabbitDelivery(message, channel, self._lost_ack)))
+        if message.delivery_tag is not None:
+            self._acknowledgements.expect(message.delivery_tag)
+        task = asyncio.create_task(self._handle(RabbitDelivery(message, self._acknowledgements)))
         self._in_hand.add(task)
         task.add_done_callback(self._in_hand.discard)
 
@@ -163,7 +161,30 @@ class RabbitConsumption:
     async def _close_when_done(self, channel: aiormq.Channel) -> None:
         while self._in_hand:
             await asyncio.wait(self._in_hand)
+        await self._acknowledgements.sent()
         await channel.close()
+
+
+class Attached(Protocol):
+    """Something that consumes on a connection, one queue or several."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Tell whether it was stopped for good."""
+        ...
+
+    @property
+    def is_consuming(self) -> bool:
+        """Tell whether the broker has it, as far as is known here."""
+        ...
+
+    async def attach(self, connection: AbstractConnection, end: EndSession) -> None:
+        """Consume on this connection; `end` is called when the broker ends it."""
+        ...
+
+    async def tend(self) -> None:
+        """Do what is to be done now and then."""
+        ...
 
 
 class Consumers:
@@ -171,10 +192,11 @@ class Consumers:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._consumptions: list[RabbitConsumption] = []
+        self._consumptions: list[Attached] = []
+        self._checks = 0
         self._now: tuple[AbstractConnection, EndSession] | None = None
 
-    async def add(self, consumption: RabbitConsumption) -> None:
+    async def add(self, consumption: Attached) -> None:
         """Keep a consumer from now on; without a connection it begins with the next one."""
         self._consumptions.append(consumption)
         if self._now is None:
@@ -195,8 +217,11 @@ class Consumers:
 
     async def check(self, connection: AbstractConnection) -> None:
         """Look whether the queues are there and consumed: the broker doesn't always tell when they go."""
-        if await missing(connection, self._topology):
+        self._checks += 1
+        if self._checks % _LOOK_EVERY_CHECKS == 0 and await missing(connection, self._topology):
             await declare(connection, self._topology)
+        for consumption in self._running():
+            await consumption.tend()
         if self._now is not None and not all(each.is_consuming for each in self._running()):
             self._now[1]("a consumer is gone")
 
@@ -204,6 +229,6 @@ class Consumers:
         """Forget the connection; the consumers are attached anew, and what they hold is delivered again."""
         self._now = None
 
-    def _running(self) -> list[RabbitConsumption]:
+    def _running(self) -> list[Attached]:
         self._consumptions = [each for each in self._consumptions if not each.is_stopped]
         return self._consumptions

@@ -15,12 +15,14 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, Chann
 from pamqp.common import FieldTable
 
 from saga.errors import BusUnavailable
-from saga.messages.command import NAME_PATTERN
+from saga.messages.command import NAME_PATTERN, REPLY_KEY
 from saga.ports.bus import Exchange
 
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SERVICE = re.compile(NAME_PATTERN)
-_REPLY_KEYS = ("step.completed", "step.failed", "step.progress")
+_REPLIES = ("completed", "failed", "progress")
+# So many coordinators can each have their replies to themselves; an empty queue costs the broker little.
+PARTITIONS = 16
 _DELIVERY_LIMIT = 1000
 
 
@@ -41,6 +43,14 @@ class Names:
         """Name one of the two exchanges that the port knows."""
         return f"{self.prefix}.{exchange.value}"
 
+    def queue_arguments(self) -> FieldTable:
+        """Give the arguments of every queue."""
+        return {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": self.dead,
+            "x-delivery-limit": _DELIVERY_LIMIT,
+        }
+
     @property
     def dead(self) -> str:
         """Name the exchange of the dead letters."""
@@ -55,6 +65,18 @@ class Names:
     def coordinator_queue(self) -> str:
         """Name the queue that all coordinators share."""
         return f"{self.prefix}.coordinator"
+
+    def partition_queue(self, number: int) -> str:
+        """Name the queue of the replies to whichever coordinator holds this partition."""
+        return f"{self.coordinator_queue}.{number}"
+
+    def partition_claim(self, number: int) -> str:
+        """Name the exclusive queue that says, for as long as its connection lives, who holds a partition."""
+        return f"{self.coordinator_queue}.{number}.held"
+
+    def reply_key(self, number: int | None = None) -> str:
+        """Give the prefix of the routing keys of replies to a partition, or to the queue that all share."""
+        return REPLY_KEY if number is None else f"{REPLY_KEY}-{number}"
 
     def step_queue(self, service: str) -> str:
         """Name a service's queue; raises ValueError for what can't be a service's name."""
@@ -91,21 +113,12 @@ class Topology:
     def queues(self) -> Iterator[QueueSpec]:
         """List the queues with their bindings."""
         commands = self.names.exchange(Exchange.COMMANDS)
-        events = self.names.exchange(Exchange.EVENTS)
         if self.is_orchestrator:
             yield QueueSpec(self.names.dead_letter_queue, ((self.names.dead, ""),))
-            replies = tuple((events, key) for key in _REPLY_KEYS)
+            replies = _reply_bindings(self.names)
             yield QueueSpec(self.names.coordinator_queue, ((commands, "process.*"), *replies))
         for service in sorted(self.services):
             yield QueueSpec(self.names.step_queue(service), ((commands, f"step.{service}.*"),))
-
-    def queue_arguments(self) -> FieldTable:
-        """Give the arguments of every queue, exactly as the contract has them."""
-        return {
-            "x-queue-type": "quorum",
-            "x-dead-letter-exchange": self.names.dead,
-            "x-delivery-limit": _DELIVERY_LIMIT,
-        }
 
 
 async def declare(connection: AbstractConnection, topology: Topology) -> None:
@@ -128,6 +141,14 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
         raise BusUnavailable(
             f"the broker has one of our names with other arguments; delete it there: {refused}"
         ) from refused
+
+
+async def declare_partition(channel: AbstractChannel, names: Names, number: int) -> None:
+    """Declare a partition and all those before it, so that who counts them up never meets a gap."""
+    for each in range(1, number + 1):
+        await _declare_queue(
+            channel, names, QueueSpec(names.partition_queue(each), _reply_bindings(names, each))
+        )
 
 
 async def missing(connection: AbstractConnection, topology: Topology) -> Collection[str]:
@@ -166,9 +187,18 @@ async def _declare_all(channel: AbstractChannel, topology: Topology) -> None:
     for name, kind in topology.exchanges():
         await channel.declare_exchange(name, kind, durable=True)
     for spec in topology.queues():
-        queue = await channel.declare_queue(spec.name, durable=True, arguments=topology.queue_arguments())
-        for exchange, key in spec.bindings:
-            await queue.bind(exchange, key)
+        await _declare_queue(channel, topology.names, spec)
+
+
+async def _declare_queue(channel: AbstractChannel, names: Names, spec: QueueSpec) -> None:
+    queue = await channel.declare_queue(spec.name, durable=True, arguments=names.queue_arguments())
+    for exchange, key in spec.bindings:
+        await queue.bind(exchange, key)
+
+
+def _reply_bindings(names: Names, partition: int | None = None) -> tuple[tuple[str, str], ...]:
+    events, prefix = names.exchange(Exchange.EVENTS), names.reply_key(partition)
+    return tuple((events, f"{prefix}.{word}") for word in _REPLIES)
 
 
 async def _is_there(connection: AbstractConnection, *, exchange: str, kind: ExchangeType) -> bool:

@@ -208,7 +208,8 @@ app.command("api.cli.definitions:app", name="definition", help="Check, draw and 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    from api.cli import operating, replaying, versions  # noqa: F401, PLC0415 - their commands join those above
+    # Their commands join those above.
+    from api.cli import operating, replaying, versions, viewing  # noqa: F401, PLC0415
 
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -40,6 +40,10 @@ class Client:
         """Read a document."""
         return _document(self._request("GET", path, query=query))
 
+    def get_text(self, path: str, query: Sequence[tuple[str, str]]) -> str:
+        """Read a text."""
+        return self._request("GET", path, query=query).text
+
     def get_page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[list[JsonObject], str | None]:
         """Read a page of a listing, and the address of the next one."""
         answer = self._request("GET", path, query=query)

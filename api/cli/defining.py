@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from api.cli.client import Client
 from api.cli.definition_tables import problem_list, type_list, type_view
-from api.cli.drawing import dot, mermaid
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, say, show, show_all
 from saga.definition.checks import problems_across, warnings_in
@@ -16,6 +15,7 @@ from saga.definition.model import SagaDefinition
 from saga.definition.sources import SUFFIXES, load_definitions
 from saga.errors import InvalidDefinition
 from saga.messages.json_text import Json, JsonObject
+from saga.views.drawing import dot, mermaid
 
 
 def check(output: Output, sources: Sequence[str]) -> Exit:

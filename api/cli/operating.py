@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from api.cli.app import HERE, Pairs, Service, app, connected
+from api.cli.app import AS_TABLE, HERE, Pairs, Printed, Service, app, connected
 from api.cli.outcome import CommandError, Exit
 from saga.messages.json_text import Json, JsonObject
 
@@ -33,6 +33,45 @@ def cancel(process_id: str, /, *, reason: Reason, key: Key = None, service: Serv
 def compensate(process_id: str, /, *, reason: Reason, key: Key = None, service: Service = HERE) -> Exit:
     """Undo a process, also one that completed."""
     return _ask("compensate", process_id, service, reason=reason, key=key)
+
+
+@app.command
+def rerun(  # noqa: PLR0913 - one per option
+    process_id: str,
+    /,
+    *,
+    from_: Annotated[str, Parameter(name=["--from"], help="The first step that is done again.")],
+    parameter: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name=["--parameter", "-p"], negative="", help="key=value in the place of the old parameter."
+        ),
+    ] = (),
+    parameters: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="A file with such parameters; - is stdin.")
+    ] = None,
+    without: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Leave out this old parameter; several times.")
+    ] = (),
+    reason: Annotated[str | None, Parameter(help="Why; it stands in both logs.")] = None,
+    key: Key = None,
+    watch: Annotated[bool, Parameter(negative="", help="Watch the new process until it ends.")] = False,
+    service: Service = HERE,
+) -> Exit:
+    """Begin a new process that keeps what this one did before a step."""
+    from api.cli import acting, arguments, rerunning  # noqa: PLC0415
+
+    client, output = connected(service)
+    return rerunning.rerun(
+        client,
+        output,
+        process_id=process_id,
+        step=from_,
+        parameters=arguments.parameters(parameters, parameter),
+        without=without,
+        request=acting.Request(reason or f"rerun from {from_}", key=key),
+        follow=watch,
+    )
 
 
 @app.command
@@ -149,6 +188,40 @@ def bulk(  # noqa: PLR0913 - one per option
     request = acting.Request(reason, step, outcome, arguments.output(output_value), key)
     client, output = connected(service)
     return acting.act_on_all(client, output, action=action, chosen=chosen, request=request, is_sure=yes)
+
+
+@app.command
+def redrive(  # noqa: PLR0913 - one per option
+    process_id: str | None = None,
+    /,
+    *,
+    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
+    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
+    label: Annotated[tuple[str, ...], Parameter(negative="", help="key:value; all must hold.")] = (),
+    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
+    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
+    started_before: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be published.")] = False,
+    printed: Printed = AS_TABLE,
+) -> Exit:
+    """Publish again the commands that are outstanding, of one process, or of all that match.
+
+    It works on the store and the broker that the SAGA_ settings name, also beside servers that run.
+    """
+    from api.cli import redrives  # noqa: PLC0415
+    from api.cli.output import Output  # noqa: PLC0415
+
+    chosen = redrives.filter_of(
+        status=status,
+        process_type=process_type,
+        label=label,
+        attention=attention,
+        started_after=started_after,
+        started_before=started_before,
+    )
+    if process_id is not None and chosen != redrives.EVERY:
+        raise CommandError(Exit.USAGE, "name a process, or what to choose them by")
+    return redrives.redrive(Output(printed.output), process_id, chosen, dry_run=dry_run)
 
 
 @app.command

@@ -38,7 +38,7 @@ def plain(value: Json) -> str:
 
 def process_list(processes: Sequence[JsonObject]) -> Table:
     """Show one line per process."""
-    table = _table("process", "type", "status", "started", "ended", "labels")
+    table = table_of("process", "type", "status", "started", "ended", "labels")
     for process in processes:
         labels = cast("JsonObject", process["labels"])
         table.add_row(
@@ -54,7 +54,7 @@ def process_list(processes: Sequence[JsonObject]) -> Table:
 
 def event_list(entries: Sequence[JsonObject]) -> Table:
     """Show one line per entry of the log."""
-    table = _table("#", "at", "type", "step", "attempt", "data")
+    table = table_of("#", "at", "type", "step", "attempt", "data")
     for entry in entries:
         table.add_row(
             plain(entry["sequence"]),
@@ -69,7 +69,7 @@ def event_list(entries: Sequence[JsonObject]) -> Table:
 
 def patch_table(operations: Sequence[JsonObject]) -> Table:
     """Show one line per operation of a JSON Patch."""
-    table = _table("op", "path", "value")
+    table = table_of("op", "path", "value")
     for operation in operations:
         value = operation["value"] if "value" in operation else operation.get("from")
         table.add_row(plain(operation["op"]), plain(operation["path"]), _shortened(plain(to_text(value))))
@@ -79,6 +79,8 @@ def patch_table(operations: Sequence[JsonObject]) -> Table:
 def process_view(process: JsonObject) -> RenderableType:
     """Show one process: where it stands, its steps, and what it waits for."""
     parts: list[RenderableType] = [_headline(process), _steps(process)]
+    if process["forked_from"]:
+        parts.append(Text(f"forked from {plain(process['forked_from'])}"))
     parts += [_wait(wait) for wait in cast("list[JsonObject]", process["waiting_for"])]
     allowed = cast("list[Json]", process["allowed_actions"])
     if allowed and not process["ended_at"]:
@@ -133,7 +135,7 @@ def _steps(process: JsonObject) -> Table:
         "undo",
         "error",
     )
-    table = _table(*columns)
+    table = table_of(*columns)
     for step in steps:
         undo = cast("JsonObject | None", step["compensation"])
         attempts = f"{step['attempt']}/{step['max_attempts']}" if step["attempt"] else ""
@@ -166,7 +168,8 @@ def _step_word(step: JsonObject) -> str:
     return f"{plain(step['status'])}{attempt}" + (f"/undo-{plain(undo['status'])}" if undo else "")
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """Begin a table with these columns."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -52,6 +52,14 @@ class SkipBody(StepBody):
     output: JsonValue = None
 
 
+class RerunBody(ReasonBody):
+    """Begin the process anew from a whole step; `parameters` replace old ones, those `without` are left out."""
+
+    step: StepName
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    without: Annotated[list[str], Field(max_length=1_000)] = Field(default_factory=list)
+
+
 class ResolveBody(StepBody):
     """State what became of a step that nobody else can tell of."""
 

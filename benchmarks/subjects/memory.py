@@ -1,8 +1,8 @@
 """What a coordinator holds in memory while it works off a large backlog.
 
 The starts are published while no coordinator runs; then one begins. Once the processes are over with their
-start: that is the backlog and nothing else. Once they have a step: all starts are taken before the first reply,
-since the replies queue up behind them, so in the middle all processes are open and their timers held.
+start: that is the backlog and nothing else. Once they have a step, whose commands and replies pile up in queues
+of their own beside the starts.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ _QUIET_LOOKS = 4
 _POINTS = 300
 _SAY_EVERY = 60
 _SAMPLES_MIN = 8
+_QUEUES = ("coordinator", "coordinator.1", f"step.{WORKER}")
 
 
 def run(place: Place, size: Size) -> Outcome:
@@ -35,9 +36,7 @@ def run(place: Place, size: Size) -> Outcome:
     place.worker("participants", BATUTA)
     figures: list[Figure] = []
     lines, notes = {}, []
-    for process_type, name in zip(
-        types, ("processes that end at once", "processes that stay open"), strict=True
-    ):
+    for process_type, name in zip(types, ("processes that end at once", "processes of a step"), strict=True):
         place.say(f"{name}: publishing {size.backlog:,} starts")
         give_up_s = 60 + size.backlog / _LEAST_PER_S
         load = Load(process_type, {}, size.backlog, _AT_ONCE, until=None, give_up_after_s=give_up_s)
@@ -72,7 +71,7 @@ def _figures(name: str, memory: Sequence[float]) -> list[Figure]:
 
 
 async def _watch(place: Place, server: Server, *, give_up_s: float) -> list[tuple[float, float]]:
-    """Sample the memory until both queues stay empty."""
+    """Sample the memory until the queues stay empty."""
     samples: list[tuple[float, float]] = []
     began = time.monotonic()
     quiet = 0
@@ -80,7 +79,7 @@ async def _watch(place: Place, server: Server, *, give_up_s: float) -> list[tupl
         channel = await connection.channel()
         while quiet < _QUIET_LOOKS:
             samples.append((time.monotonic() - began, server.running.rss_mib))
-            waiting = [await _depth(channel, name) for name in ("coordinator", f"step.{WORKER}")]
+            waiting = [await _depth(channel, name) for name in _QUEUES]
             quiet = 0 if any(waiting) else quiet + 1
             if len(samples) % _SAY_EVERY == 0:
                 place.say(f"{waiting[0]:,} messages are waiting")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from saga.messages.command import CommandRef, parse_command_id
+from saga.messages.command import FORKED, CommandRef, parse_command_id
 from saga.messages.control import ACTIONS, ControlCommand, InvalidControl, parse_control
+from saga.messages.fork import parse_fork_news
 from saga.messages.json_text import Json, to_text
 from saga.messages.lock import LockNews, News, parse_news
 from saga.messages.migrate import MIGRATE, MigrateCommand, parse_migrate
@@ -34,6 +35,7 @@ from saga.messages.wake import parse_wake
 from saga.ports.bus import APP_ID, Delivery
 from saga.process.inputs import (
     FailureReceived,
+    ForkReported,
     HolderEnded,
     LockAnswer,
     LockAnswered,
@@ -156,8 +158,30 @@ class AdmittedLockNews:
     kind = "lock"
 
 
+@dataclass(frozen=True, slots=True)
+class AdmittedFork:
+    """The word of a process that it was rerun from this one."""
+
+    process_id: str
+    received: ForkReported
+    body: str
+
+    @property
+    def identity(self) -> str:
+        """Give what makes a second delivery a duplicate: the new process itself."""
+        return f"fork:{self.received.fork}"
+
+    kind = "fork"
+
+
 Admitted: TypeAlias = (
-    AdmittedStart | AdmittedReply | AdmittedWake | AdmittedControl | AdmittedMigration | AdmittedLockNews
+    AdmittedStart
+    | AdmittedReply
+    | AdmittedWake
+    | AdmittedControl
+    | AdmittedFork
+    | AdmittedMigration
+    | AdmittedLockNews
 )
 
 
@@ -202,6 +226,8 @@ def _process_message(delivery: Delivery, word: str, new_process_id: Callable[[],
         except ValueError as error:
             raise Rejected("invalid-lock", str(error)) from None
         return AdmittedLockNews(news.process_id, news.identity, _lock_input(news), _text(delivery.body))
+    if delivery.routing_key == FORKED and delivery.app_id == APP_ID:
+        return _fork(delivery, body)
     raise Rejected("unknown-command", f"process.{word[:40]} is no command that this version knows")
 
 
@@ -223,6 +249,15 @@ def _control(delivery: Delivery, word: str, body: Json, new_request_id: Callable
         reply_to=command.reply_to if is_ours else None,
     )
     return AdmittedControl(command.process_id, received, _text(delivery.body))
+
+
+def _fork(delivery: Delivery, body: Json) -> AdmittedFork:
+    try:
+        news = parse_fork_news(body)
+    except ValueError as error:
+        raise Rejected("invalid-control", str(error)) from None
+    received = ForkReported(news.fork, news.step, news.reason, news.actor or "anybody", news.request_id)
+    return AdmittedFork(news.process_id, received, _text(delivery.body))
 
 
 def _migration(delivery: Delivery, body: Json, new_request_id: Callable[[], str]) -> AdmittedMigration:

@@ -231,7 +231,7 @@ class Handler:
             process_id=message.process_id,
             first=state.version - len(ruling.events) + 1,
             events=ruling.events,
-            commands=effects(ruling.graph, state, ruling.events),
+            commands=effects(ruling.graph, state, ruling.events, reply_key=self._parts.publisher.reply_key),
             cause=Cause(message.identity, message.kind, message.body, _taken_off(delivery, ruling)),
             at=max(now, state.updated_at),
             by=self._parts.name,

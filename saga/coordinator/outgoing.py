@@ -38,14 +38,13 @@ def command_message(state: ProcessState, command: Command, *, at: int) -> Outgoi
 
     Each comes back where no queue takes it: nothing else brings back what processes tell each other.
     """
-    is_order = command.routing_key.startswith("step.") and not command.is_reply
     return OutgoingMessage(
         exchange=Exchange.EVENTS if command.is_reply else Exchange.COMMANDS,
         routing_key=command.routing_key,
         body=command.body.encode(),
         message_id=command.command_id,
         correlation_id=state.process_id,
-        kind=STEP_COMMAND if is_order else command.routing_key,
+        kind=STEP_COMMAND if command.is_order else command.routing_key,
         timestamp=at,
         headers={"traceparent": traceparent(state, command.command_id)},
         mandatory=True,

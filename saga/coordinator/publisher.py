@@ -26,6 +26,11 @@ class Publisher:
         self._observer = observer
         self._with_step_events = with_step_events
 
+    @property
+    def reply_key(self) -> str:
+        """Give where commands that are made now should have their replies."""
+        return self._bus.reply_key
+
     async def commands(
         self, state: ProcessState, commands: Sequence[Command], *, at: int, again: bool = False
     ) -> None:

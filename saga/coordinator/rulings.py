@@ -7,6 +7,7 @@ from typing import assert_never, cast
 from saga.coordinator.admission import (
     Admitted,
     AdmittedControl,
+    AdmittedFork,
     AdmittedLockNews,
     AdmittedMigration,
     AdmittedReply,
@@ -87,7 +88,7 @@ def rule(
             return _decided(standing, StartRequested(is_paused), now)
         case AdmittedReply():
             return _rule_on_reply(message, standing, now)
-        case AdmittedWake() | AdmittedControl() | AdmittedLockNews():
+        case AdmittedWake() | AdmittedControl() | AdmittedFork() | AdmittedLockNews():
             return _decided(standing, message.received, now)
         case AdmittedMigration():
             return _decided(standing, migration(message, state, target), now)
@@ -177,8 +178,9 @@ def _rule_on_reply(message: AdmittedReply, standing: Standing, now: int) -> Ruli
         received = FailureReceived(
             received.direction, received.step, received.attempt, "unusable_output", error, effect_unknown=True
         )
+    ruling = _decided(standing, received, now)
     # Also where nothing changes: the server may have died between the append and the dead letters.
-    return replace(_decided(standing, received, now), parked=parked)
+    return ruling if parked is None else replace(ruling, parked=parked)
 
 
 def _decided(standing: Standing, received: Input, now: int) -> Ruling:

@@ -12,7 +12,11 @@ _COMMAND_ID = re.compile(
     r"\.(?P<kind>[acv])(?P<attempt>[1-9][0-9]{0,5})",
     re.ASCII,
 )
-_REPLIES = frozenset({"step.completed", "step.failed"})
+# The prefix of the routing keys of replies that works always, whatever a command named.
+REPLY_KEY = "step"
+_REPLIES = frozenset({f"{REPLY_KEY}.completed", f"{REPLY_KEY}.failed"})
+# The routing key of the word that a process was rerun from another.
+FORKED = "process.forked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,16 @@ class Command:
     def is_reply(self) -> bool:
         """Say whether it answers the command of a parent process."""
         return self.routing_key in _REPLIES
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether an answer to it, or to what it is about, comes into the log of whoever sent it."""
+        return not self.is_reply and self.routing_key != FORKED
+
+    @property
+    def is_order(self) -> bool:
+        """Say whether it goes to a participant."""
+        return self.routing_key.startswith("step.") and not self.is_reply
 
     @property
     def concerns(self) -> str:

@@ -16,6 +16,7 @@ KEY_MAX = 128
 # Namespaces of our own, so that a key and a message id that happen to be equal stay apart.
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:idempotency-key")
 _CHILDREN = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:child-process")
+_RERUNS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:rerun")
 _MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:message-id")
 
 
@@ -155,6 +156,11 @@ def id_for_key(principal: str, key: str) -> str:
 def id_for_message(app_id: str, message_id: str) -> str:
     """Derive the process id of a start message that names neither a process id nor a key."""
     return str(uuid.uuid5(_MESSAGES, f"{app_id}\n{message_id}"))
+
+
+def id_for_rerun(principal: str, process_id: str, request: str) -> str:
+    """Derive the id of the process that a request begins from another one."""
+    return str(uuid.uuid5(_RERUNS, f"{principal}\n{process_id}\n{request}"))
 
 
 def id_for_child(command_id: str) -> str:

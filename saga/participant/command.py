@@ -4,11 +4,11 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+from saga.messages.command import REPLY_KEY
 from saga.messages.json_text import Json, JsonObject
 
 _COMMAND_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-_REPLY_KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_DEFAULT_REPLY_KEY = "step"
+_REPLY_KEY_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class UnanswerableCommand(ValueError):  # noqa: N818 - the name of what came in
@@ -91,7 +91,7 @@ def read_command(value: Json) -> StepCommand:
         attempt=_integer(value, "attempt") or 1,
         parameters=value.get("parameters"),
         results=results if isinstance(results, dict) else {},
-        reply_key=reply_key if _REPLY_KEY.fullmatch(reply_key) else _DEFAULT_REPLY_KEY,
+        reply_key=reply_key if _REPLY_KEY_PATTERN.fullmatch(reply_key) else REPLY_KEY,
         index=_integer(value, "index"),
         item=value.get("item"),
         compensates=_compensated(value.get("compensates")),

@@ -100,10 +100,18 @@ class MessageBus(Protocol):
         ...
 
     async def consume(self, handler: DeliveryHandler, *, prefetch: int) -> Consumption:
-        """Deliver the coordinators' messages to `handler`, at most `prefetch` unacknowledged at once.
+        """Deliver the coordinators' messages to `handler`, at most `prefetch` of a queue unacknowledged at once.
 
         The handler is called concurrently and must not raise. The consumer comes back by itself after
         every kind of loss (connection, channel, cancelled consumer, deleted queue).
+        """
+        ...
+
+    @property
+    def reply_key(self) -> str:
+        """Give the prefix of the routing keys by which replies come to what is consumed here, as things stand.
+
+        It only says where a reply is best taken: every coordinator may take every reply.
         """
         ...
 

@@ -27,6 +27,7 @@ SEVERAL = 2
 _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingProxyType(
     {
         (ev.Accepted, None): "accepted",
+        (ev.ResultKept, None): "step_kept",
         (ev.Started, None): "started",
         (ev.AttemptStarted, Direction.ACTION): "step_started",
         (ev.AttemptCompleted, Direction.ACTION): "step_completed",
@@ -67,6 +68,7 @@ _NAMES: Mapping[tuple[type, Direction | OperatorAction | None], str] = MappingPr
         (ev.TurnNoted, None): "turn_noted",
         **{(ev.OperatorActed, action): f"operator_{action}" for action in OperatorAction},
         (ev.OperatorRejected, None): "operator_rejected",
+        (ev.OperatorReran, None): "operator_rerun",
         (ev.Migrated, None): "migrated",
         (ev.MigrationRejected, None): "migration_rejected",
         (ev.Completed, None): "completed",
@@ -181,16 +183,18 @@ def decode_transition(document: Document) -> Transition:
     try:
         cause = _member(document, "cause", dict)
         return Transition(
-            process_id=process_id,
-            first=first,
-            events=tuple(events),
-            commands=tuple(map(_command, _member(document, "commands", list))),
-            cause=Cause(
-                *(_member(cause, name, str, within="cause.") for name in ("identity", "kind", "body"))
+            process_id,
+            first,
+            tuple(events),
+            tuple(map(_command, _member(document, "commands", list))),
+            Cause(
+                _member(cause, "identity", str, "cause."),
+                _member(cause, "kind", str, "cause."),
+                _member(cause, "body", str, "cause."),
             ),
-            at=_member(document, "at", int),
-            by=_member(document, "by", str),
-            mark=_member(document, "mark", str),
+            _member(document, "at", int),
+            _member(document, "by", str),
+            _member(document, "mark", str),
         )
     except Misfit as misfit:
         raise UnreadableLog(process_id, first, str(misfit), field=misfit.field) from misfit
@@ -241,8 +245,8 @@ def _parts(document: Document, first: int) -> Iterator[Document]:
     for cause in _member(document, "causes", list):
         if not isinstance(cause, dict):
             raise Misfit("causes", "causes holds what is no object")
-        events_end = event + _member(cause, "events", int, within="causes.")
-        commands_end = command + _member(cause, "commands", int, within="causes.")
+        events_end = event + _member(cause, "events", int, "causes.")
+        commands_end = command + _member(cause, "commands", int, "causes.")
         yield {
             **document,
             "v": FORMAT,
@@ -273,7 +277,7 @@ def _refuse_newer(document: Document, known: int) -> None:
         raise UnreadableLog(*_place(document), problem, field="v")
 
 
-def _member(document: Document, name: str, kind: type[T], *, within: str = "") -> T:
+def _member(document: Document, name: str, kind: type[T], within: str = "") -> T:
     value = document.get(name)
     if not isinstance(value, kind):
         problem = f"there is no {name!r}" if value is None else f"{name!r} is {type(value).__name__}"
@@ -284,7 +288,11 @@ def _member(document: Document, name: str, kind: type[T], *, within: str = "") -
 def _command(stored: object) -> Command:
     if not isinstance(stored, dict):
         raise Misfit("commands", "a command is no object")
-    return Command(*(_member(stored, name, str, within="commands.") for name in ("id", "key", "body")))
+    return Command(
+        _member(stored, "id", str, "commands."),
+        _member(stored, "key", str, "commands."),
+        _member(stored, "body", str, "commands."),
+    )
 
 
 def _texts_from_text(text: object) -> Mapping[str, str]:

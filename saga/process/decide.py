@@ -16,6 +16,7 @@ from saga.process.locking import answer_lock, end_with_holder
 from saga.process.migrating import migrate
 from saga.process.operating import operate
 from saga.process.replying import fail, progress, succeed
+from saga.process.rerunning import note_fork
 from saga.process.state import ProcessState
 from saga.process.survey import Survey
 from saga.process.waking import wake
@@ -46,6 +47,8 @@ def decide(
             wake(draft, received)
         case inputs.OperatorRequested():
             operate(draft, received)
+        case inputs.ForkReported():
+            note_fork(draft, received)
         case inputs.MigrationRequested():
             migrate(draft, received)
         case inputs.LockAnswered():

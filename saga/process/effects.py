@@ -5,10 +5,12 @@ Processes that carry out steps of others are ordered by the same messages that p
 parent by the same replies that participants send.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
-from saga.messages.command import Command, CommandRef, parse_command_id
+from saga.messages.command import FORKED, REPLY_KEY, Command, CommandRef, parse_command_id
+from saga.messages.fork import ForkNews
 from saga.messages.json_text import EMPTY_OBJECT, NULL, JsonObject, JsonText, splice, to_text
 from saga.messages.start import id_for_child
 from saga.messages.timestamps import rfc3339
@@ -21,26 +23,45 @@ from saga.process.events import (
     Event,
     Failed,
     OperatorActed,
+    Started,
 )
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
 
-REPLY_KEY = "step"
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
+_NAMED_REPLY_KEY = re.compile(r'"reply_key":"([A-Za-z0-9._-]{1,128})"')
 
 
-def effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> tuple[Command, ...]:
-    """Give the commands of a decision's events, in their order; `state` is the state after all of them."""
-    return tuple(_effects(graph, state, events))
+def effects(
+    graph: StepGraph, state: ProcessState, events: Iterable[Event], *, reply_key: str = REPLY_KEY
+) -> tuple[Command, ...]:
+    """Give the commands of a decision's events, in their order; `state` is the state after all of them.
+
+    `reply_key` says where the sender wants the replies.
+    """
+    return tuple(_effects(graph, state, events, reply_key))
 
 
-def _effects(graph: StepGraph, state: ProcessState, events: Iterable[Event]) -> Iterator[Command]:
+def reply_key_of(commands: Iterable[Command]) -> str:
+    """Give where the sender of recorded commands wanted the replies."""
+    for command in commands:
+        if command.is_order:
+            named = _NAMED_REPLY_KEY.search(command.body)  # the first is ours: the payloads stand behind it
+            return REPLY_KEY if named is None else named[1]
+    return REPLY_KEY
+
+
+def _effects(
+    graph: StepGraph, state: ProcessState, events: Iterable[Event], reply_key: str
+) -> Iterator[Command]:
     is_answered = False
     for event in events:
         match event:
+            case Started() if state.origin.forked_from is not None:
+                yield _news_of_fork(state, state.origin.forked_from)
             case AttemptStarted():
-                yield _command(graph, state, event)
+                yield _command(graph, state, event, reply_key)
             case ChildCancelled():
                 yield _cancel(state, event)
             case Completed() | Compensated() | Failed() | OperatorActed() if not is_answered:
@@ -71,23 +92,26 @@ def command_bytes(
 def outstanding(state: ProcessState, commands: Iterable[Command]) -> tuple[Command, ...]:
     """Give those of the commands that are still waiting for an answer in this state.
 
-    An answer to the parent process is always among them: nobody acknowledges it.
+    What nobody answers is always among them: the answer to a parent process, and the news of a fork.
     """
-    waiting = {
-        CommandRef(state.process_id, name, direction, effort.attempts[-1].number).command_id
-        for name, step in state.steps.items()
-        for direction, effort in (
-            (Direction.ACTION, step.action),
-            (Direction.COMPENSATION, step.undo),
-            (Direction.VERIFY, step.verify),
-        )
-        if effort is not None and effort.status is EffortStatus.RUNNING and effort.attempts
-        if effort.attempts[-1].outcome is AttemptOutcome.RUNNING
-    }
-    return tuple(command for command in commands if command.is_reply or command.concerns in waiting)
+    waiting = {ref.command_id for ref in awaited(state)}
+    return tuple(command for command in commands if not command.is_answered or command.concerns in waiting)
 
 
-def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Command:
+def awaited(state: ProcessState) -> Iterator[CommandRef]:
+    """Name the commands that an answer is awaited to."""
+    for name, step in state.steps.items():
+        efforts = (
+            (Direction.ACTION, step.action), (Direction.COMPENSATION, step.undo), (Direction.VERIFY, step.verify)
+        )  # fmt: skip
+        for direction, effort in efforts:
+            if effort is None or effort.status is not EffortStatus.RUNNING or effort.current is None:
+                continue
+            if effort.current.outcome is AttemptOutcome.RUNNING:
+                yield CommandRef(state.process_id, name, direction, effort.current.number)
+
+
+def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted, reply_key: str) -> Command:
     node = graph.node_of(event.step)
     ref = CommandRef(state.process_id, event.step, event.direction, event.attempt)
     if node.kind is StepKind.PROCESS:
@@ -106,7 +130,7 @@ def _command(graph: StepGraph, state: ProcessState, event: AttemptStarted) -> Co
         "kind": event.direction,
         "attempt": event.attempt,
         "deadline": rfc3339(event.due_at),
-        "reply_key": REPLY_KEY,
+        "reply_key": reply_key,
     }
     payloads = _payloads(graph, state, event.direction, event.step)
     _, index = split_instance(event.step)
@@ -196,6 +220,15 @@ def _control(word: str, started: str, request_id: str, reason: str) -> Command:
     if word == "compensate":
         body["reply_to"] = request_id
     return Command(request_id, f"process.{word}", to_text(body))
+
+
+def _news_of_fork(state: ProcessState, forked_from: str) -> Command:
+    """Tell the process that this one was rerun from, whose log names it from then on."""
+    origin = state.origin
+    news = ForkNews(
+        forked_from, state.process_id, origin.from_step or "", origin.fork_reason or "", origin.principal
+    )
+    return Command(news.request_id, FORKED, news.to_body())
 
 
 def _answer(state: ProcessState, reply_to: str) -> Command:

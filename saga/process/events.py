@@ -18,7 +18,8 @@ class Accepted:
     """A start request was taken; from here on the process exists and will end.
 
     `parent` is the command of another process's step that this one carries out. `children` pins the definitions
-    of the processes that this one will start, by type.
+    of the processes that this one will start, by type. `forked_from` is the process that this one was rerun
+    from, `from_step` the first step that is done again, `fork_reason` what the person said who asked for it.
     """
 
     process_type: str
@@ -32,6 +33,22 @@ class Accepted:
     parent: str | None = None
     root_id: str = ""
     children: Mapping[str, str] = field(default_factory=dict)
+    forked_from: str | None = None
+    from_step: str | None = None
+    fork_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultKept:
+    """The result of a step was taken over from another process: here it is not done, nor undone.
+
+    `becomes` is done or skipped. `was_undone` says that it was undone there, or is about to be.
+    """
+
+    step: str
+    becomes: EffortStatus
+    output: JsonText | None = None
+    was_undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +315,17 @@ class OperatorRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorReran:
+    """Somebody began another process, `fork`, from what this one did before `step`; here nothing changes."""
+
+    fork: str
+    step: str
+    reason: str
+    actor: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migrated:
     """Somebody moved the process to another version of its definition: from here on that one decides.
 
@@ -346,7 +374,9 @@ class Failed:
 AttemptEvent: TypeAlias = (
     AttemptStarted | AttemptCompleted | AttemptFailed | AttemptTimedOut | AttemptProgressed | RetryScheduled
 )
-StepEvent: TypeAlias = SignalAwaited | VerifyConcluded | Skipped | Expanded | Gathered | ChildCancelled
+StepEvent: TypeAlias = (
+    ResultKept | SignalAwaited | VerifyConcluded | Skipped | Expanded | Gathered | ChildCancelled
+)
 MigrationEvent: TypeAlias = Migrated | MigrationRejected
 LockEvent: TypeAlias = LocksWanted | LockAcquired | LockAwaited | LockJoined
 StandingEvent: TypeAlias = TurnedBack | Suspended | Resumed | Paused | Completed | Compensated | Failed
@@ -363,5 +393,6 @@ Event: TypeAlias = (
     | TurnNoted
     | OperatorActed
     | OperatorRejected
+    | OperatorReran
     | MigrationEvent
 )

@@ -59,6 +59,9 @@ def _accepted(event: ev.Accepted, at: int, process_id: str) -> ProcessState:
         parent=event.parent,
         root_id=event.root_id or process_id,
         children=MappingProxyType(dict(event.children)),
+        forked_from=event.forked_from,
+        from_step=event.from_step,
+        fork_reason=event.fork_reason,
     )
     return ProcessState(origin, updated_at=at, payload_bytes=len(event.parameters), reply_to=event.parent)
 
@@ -85,14 +88,21 @@ def _changes(state: ProcessState, event: ev.Event, at: int) -> Changes:
             return {"deadline_passed": True, "attention": state.attention or event.consequence == "attention"}
         case ev.TurnNoted():
             return {"noted": state.noted or event.reason}
-        case ev.OperatorActed() | ev.OperatorRejected() | ev.Migrated() | ev.MigrationRejected():
+        case (
+            ev.OperatorActed()
+            | ev.OperatorRejected()
+            | ev.OperatorReran()
+            | ev.Migrated()
+            | ev.MigrationRejected()
+        ):
             return _requested(state, event)
         case _:
             assert_never(event)
 
 
 def _requested(
-    state: ProcessState, event: ev.OperatorActed | ev.OperatorRejected | ev.MigrationEvent
+    state: ProcessState,
+    event: ev.OperatorActed | ev.OperatorRejected | ev.OperatorReran | ev.MigrationEvent,
 ) -> Changes:
     requests = state.requests | {event.request_id}
     match event:
@@ -100,6 +110,8 @@ def _requested(
             return {"requests": requests, "reply_to": event.reply_to or state.reply_to}
         case ev.OperatorRejected() | ev.MigrationRejected():
             return {"requests": requests, "rejections": state.rejections + 1}
+        case ev.OperatorReran():
+            return {"requests": requests}
         case ev.Migrated():
             return {"requests": requests, "origin": _moved(state.origin, event)}
 

@@ -144,6 +144,8 @@ def step_changes(state: ProcessState, event: ev.StepEvent, at: int) -> Changes:
     """Give what an event of a step, beside its attempts, changes."""
     step = state.step(event.step)
     match event:
+        case ev.ResultKept():
+            return _kept(state, event, at)
         case ev.SignalAwaited():
             return _with_step(state, event.step, with_changes(step, action=_opened(step.action, event, at)))
         case ev.VerifyConcluded():
@@ -168,6 +170,14 @@ def step_changes(state: ProcessState, event: ev.StepEvent, at: int) -> Changes:
             )
         case _:
             assert_never(event)
+
+
+def _kept(state: ProcessState, event: ev.ResultKept, at: int) -> Changes:
+    if event.step in state.steps:
+        raise ValueError(f"something happened to {event.step} before its result was kept")
+    action = Effort(event.becomes, output=event.output, settled_at=at)
+    changes = _with_step(state, event.step, StepState(action, is_kept=True))
+    return {**changes, "payload_bytes": state.payload_bytes + len(event.output or "")}
 
 
 def _skipped(state: ProcessState, event: ev.Skipped, at: int) -> Changes:

@@ -122,8 +122,25 @@ class HolderEnded:
     result: JsonText | None
 
 
+@dataclass(frozen=True, slots=True)
+class ForkReported:
+    """Another process, `fork`, says that it was rerun from this one; `request_id` is the same each time."""
+
+    fork: str
+    step: str
+    reason: str
+    actor: str
+    request_id: str
+
+
 ReplyReceived: TypeAlias = SuccessReceived | FailureReceived | ProgressReceived
 LockReceived: TypeAlias = LockAnswered | HolderEnded
 Input: TypeAlias = (
-    StartRequested | ReplyReceived | WokenUp | OperatorRequested | MigrationRequested | LockReceived
+    StartRequested
+    | ReplyReceived
+    | WokenUp
+    | OperatorRequested
+    | ForkReported
+    | MigrationRequested
+    | LockReceived
 )

@@ -37,6 +37,11 @@ def allowed_actions(graph: StepGraph, state: ProcessState) -> tuple[OperatorActi
     return tuple(action for action in OperatorAction if _why_not(draft, action) is None)
 
 
+def why_not_allowed(graph: StepGraph, state: ProcessState, action: OperatorAction) -> str | None:
+    """Say why an action may not be asked of a process now; None where it may."""
+    return _why_not(Draft(graph, state, state.updated_at), action)
+
+
 def operate(draft: Draft, request: inputs.OperatorRequested) -> None:
     """Obey a request that is allowed now, or record why it is not; a repeated one changes nothing."""
     state = draft.state

@@ -100,7 +100,9 @@ def unasked(state: ProcessState, seen: Survey) -> tuple[str, ...]:
 
 
 def happened(step: StepState) -> bool:
-    """Say whether the action of a step took effect, or may have, as far as anybody said."""
+    """Say whether the action of a step took effect here, or may have, as far as anybody said."""
+    if step.is_kept:
+        return False  # it happened in another process, which undoes it where that is needed
     match step.action.status:
         case EffortStatus.DONE | EffortStatus.UNKNOWN:
             return True

@@ -10,17 +10,18 @@ from saga.messages.json_text import Json, JsonText, from_text, to_text
 from saga.process.state import Attempt, Effort, Lock, Origin, ProcessState, StepState
 from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
 
-SNAPSHOT_FORMAT = 2
+SNAPSHOT_FORMAT = 3
 
 _AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None, bool]
 _EffortRow: TypeAlias = tuple[
     str, list[_AttemptRow], int | None, str | None, str | None, int | None, int, str | None
 ]
-_StepRow: TypeAlias = tuple[_EffortRow, _EffortRow | None, _EffortRow | None, list[str] | None]
+_StepRow: TypeAlias = tuple[_EffortRow, _EffortRow | None, _EffortRow | None, list[str] | None, bool]
 
 _ORIGIN_FIELDS = (
     "process_id", "process_type", "definition_hash", "parameters", "request_hash", "principal",
-    "callback_url", "traceparent", "accepted_at", "parent", "root_id",
+    "callback_url", "traceparent", "accepted_at", "parent", "root_id", "forked_from",
+    "from_step", "fork_reason",
 )  # fmt: skip
 _PLAIN_FIELDS = (
     "updated_at", "version", "is_taken", "is_going_back", "reason", "suspended_for", "attention",
@@ -70,7 +71,8 @@ def from_snapshot(text: str) -> ProcessState:
 
 def _step_row(step: StepState) -> list[object]:
     others = [None if effort is None else _effort_row(effort) for effort in (step.undo, step.verify)]
-    return [_effort_row(step.action), *others, None if step.items is None else list(step.items)]
+    items = None if step.items is None else list(step.items)
+    return [_effort_row(step.action), *others, items, step.is_kept]
 
 
 def _effort_row(effort: Effort) -> list[object]:
@@ -92,13 +94,18 @@ def _effort_row(effort: Effort) -> list[object]:
 
 
 def _step(
-    action: _EffortRow, undo: _EffortRow | None, verify: _EffortRow | None, items: list[str] | None
+    action: _EffortRow,
+    undo: _EffortRow | None,
+    verify: _EffortRow | None,
+    items: list[str] | None,
+    is_kept: bool,  # noqa: FBT001 - one column of a row
 ) -> StepState:
     return StepState(
         action=_effort(action),
         undo=None if undo is None else _effort(undo),
         verify=None if verify is None else _effort(verify),
         items=None if items is None else tuple(JsonText(item) for item in items),
+        is_kept=is_kept,
     )
 
 

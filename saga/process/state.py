@@ -73,12 +73,14 @@ class StepState:
 
     `undo` is there once it stands in the undo plan, `verify` once a question was asked about the action,
     `items` once the list of a step with instances is known: each instance then has a state of its own.
+    `is_kept` says that its result is that of another process, which answers for what it did.
     """
 
     action: Effort = PENDING
     undo: Effort | None = None
     verify: Effort | None = None
     items: tuple[JsonText, ...] | None = None
+    is_kept: bool = False
 
 
 UNTOUCHED = StepState()
@@ -109,7 +111,8 @@ class Origin:
     """What a process was started with. Only another version of its definition changes it: its hash, and pins.
 
     `parent` is the command of another process's step that this one carries out, `root_id` the process at the
-    top; `children` are the definitions, by type, that its own steps' processes are started with.
+    top; `children` are the definitions, by type, that its own steps' processes are started with. `forked_from`
+    is the process that this one was rerun from, `from_step` and `fork_reason` where and why.
     """
 
     process_id: str
@@ -125,6 +128,9 @@ class Origin:
     parent: str | None = None
     root_id: str = ""
     children: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    forked_from: str | None = None
+    from_step: str | None = None
+    fork_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from saga.coordinator.admission import Admitted, Rejected, admit, unusable_reply
+from saga.messages.command import FORKED
 from saga.messages.json_text import JsonObject, from_text
 from saga.ports.bus import APP_ID
 from saga.process.events import Accepted, MigrationEvent, OperatorActed, OperatorRejected
@@ -55,6 +56,8 @@ def _admitted(transition: Transition) -> Admitted:
             return admit(Redelivery("process.lock", body), new_process_id=_none)
         case "control":
             return admit(_control(transition, body), new_process_id=_none)
+        case "fork":
+            return admit(Redelivery(FORKED, body), new_process_id=_none)
         case "migrate":
             return admit(_migration(transition, body), new_process_id=_none)
         case kind:

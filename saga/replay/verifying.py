@@ -18,7 +18,7 @@ from saga.messages.command import Command
 from saga.messages.json_text import Json, JsonObject, from_text
 from saga.process.codec import encode_event
 from saga.process.decide import TYPE_PAUSED
-from saga.process.effects import effects
+from saga.process.effects import effects, reply_key_of
 from saga.process.events import Accepted, Event, Migrated, Paused
 from saga.process.evolve import fold
 from saga.process.state import ProcessState
@@ -200,7 +200,9 @@ def _refuse_parameters(first: Event, known: KnownDefinition) -> None:
 
 
 def _was_paused(transition: Transition) -> bool:
-    return any(isinstance(event, Paused) and event.reason == TYPE_PAUSED for event in transition.events)
+    return transition.cause.kind == "start" and any(
+        isinstance(event, Paused) and event.reason == TYPE_PAUSED for event in transition.events
+    )
 
 
 def _outcome(
@@ -218,7 +220,8 @@ def _outcome(
                 # That the definition is another one is what was asked for.
                 same = replace(events[0], definition_hash=then.definition_hash)
                 events = (same, *events[1:])
-            return events, effects(ruling.graph, _pinned(ruling), ruling.events)
+            reply_key = reply_key_of(transition.commands)
+            return events, effects(ruling.graph, _pinned(ruling), ruling.events, reply_key=reply_key)
 
 
 def _pinned(ruling: Ruling) -> ProcessState:

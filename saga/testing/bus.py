@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from saga.errors import BusUnavailable
+from saga.messages.command import REPLY_KEY
 from saga.ports.bus import (
     APP_ID,
     Consumption,
@@ -51,6 +52,11 @@ class InMemoryBus:
         """Deliver the coordinators' messages, at most `prefetch` unacknowledged at once."""
         self._broker.declare(())
         return consume(self._broker, COORDINATOR, handler, prefetch, self._consumers)
+
+    @property
+    def reply_key(self) -> str:
+        """Give the one prefix there is: all replies come to one queue."""
+        return REPLY_KEY
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, detail: str) -> None:
         """Keep the message, untouched, among the dead letters."""

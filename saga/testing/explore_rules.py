@@ -17,7 +17,7 @@ from saga.testing.explore_witness import (
     Witness,
 )
 
-_AFTER_THE_END = (ev.Observed, ev.OperatorActed, ev.OperatorRejected)
+_AFTER_THE_END = (ev.Observed, ev.OperatorActed, ev.OperatorRejected, ev.OperatorReran)
 
 
 class RuleBroken(Exception):  # noqa: N818 - what happened
@@ -173,4 +173,4 @@ def _judge_commands(transition: Transition) -> None:
 
 
 def _is_answer(command: Command) -> bool:
-    return command.is_reply
+    return not command.is_answered

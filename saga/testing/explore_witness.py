@@ -106,6 +106,9 @@ class Witness:
 def _after(before: Standing, event: ev.Event, *, has_word: bool) -> Standing:
     """Give what is known of a step after an event of its own."""
     match event:
+        case ev.ResultKept():
+            # What it did is not this process's to undo.
+            return replace(before, action=COMPLETED if event.becomes is EffortStatus.DONE else SKIPPED)
         case ev.SignalAwaited():
             return replace(before, action=OPEN)
         case ev.Expanded():

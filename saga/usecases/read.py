@@ -1,7 +1,7 @@
 """What anybody can ask about processes: one, its log, a page of many, and to be told when one moves on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Protocol
 
 from saga.coordinator.projector import snapshot_in
@@ -16,12 +16,17 @@ from saga.ports.projections import Position, ProjectionFilter, ProjectionStore
 from saga.process.evolve import fold
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
+from saga.replay.undo_preview import preview_undo
 from saga.usecases.counting import Counts, ProcessCounts
 from saga.usecases.durations import StepDurations
+from saga.views.drawing import Standings
 from saga.views.estimate import estimated_end
 from saga.views.event import event_entries
+from saga.views.graph import graph_document, standings
 from saga.views.process import as_accepted, process_document, started_document, summary
 from saga.views.process_type import process_type_document, process_type_summary
+from saga.views.timeline import timeline_document
+from saga.views.undo_preview import undo_preview_document
 from saga.views.waiting import asked_services
 
 # Somebody who waits looks again after this many seconds, then less and less often.
@@ -69,6 +74,29 @@ class ReadProcesses:
             estimated_end=await self._end(known.graph, state),
             unserved=await self._unserved(known.graph, state),
         )
+
+    async def graph(self, state: ProcessState) -> JsonObject:
+        """Write the steps of a process as nodes and edges, with where they stand."""
+        known = await self._catalog.get(state.origin.definition_hash)
+        return graph_document(known.graph, state)
+
+    async def drawing(self, state: ProcessState, draw: Callable[[StepGraph, Standings], str]) -> str:
+        """Draw the steps of a process, with where they stand."""
+        known = await self._catalog.get(state.origin.definition_hash)
+        return draw(known.graph, standings(known.graph, state))
+
+    async def timeline(self, process_id: str) -> JsonObject | None:
+        """Write what a process did when; None for one that was never accepted."""
+        transitions = await self._log.read(process_id)
+        state = fold(transitions)
+        return None if state is None else timeline_document(state, transitions)
+
+    async def undo_preview(self, state: ProcessState) -> JsonObject:
+        """Write what would be sent if a process were compensated now; nothing is."""
+        known = await self._catalog.get(state.origin.definition_hash)
+        # In a thread: a thousand undos are as many decisions, and others must not wait for them.
+        preview = await asyncio.to_thread(preview_undo, known.graph, state, self._now(state))
+        return undo_preview_document(known.graph, state, preview)
 
     async def started(self, graph: StepGraph, state: ProcessState) -> JsonObject:
         """Write the answer to a start from where the process stands."""

@@ -6,7 +6,15 @@ from typing import cast
 from saga.messages.json_text import Json, JsonObject, from_text
 from saga.messages.timestamps import rfc3339
 from saga.process.codec import encode_event
-from saga.process.events import Accepted, Event, MigrationEvent, OperatorActed, OperatorRejected
+from saga.process.events import (
+    Accepted,
+    Event,
+    Migrated,
+    MigrationRejected,
+    OperatorActed,
+    OperatorRejected,
+    OperatorReran,
+)
 from saga.process.transition import Transition
 
 # What the log keeps as JSON text, and which of its numbers are points in time.
@@ -42,9 +50,7 @@ def _actor(event: Event, transition: Transition) -> str:
     match event:
         case Accepted():
             return event.principal or "anybody"
-        case OperatorActed() | OperatorRejected():
-            return event.actor
-        case _ if isinstance(event, MigrationEvent):
+        case OperatorActed() | OperatorRejected() | OperatorReran() | Migrated() | MigrationRejected():
             return event.actor
         case _:
             return transition.by

@@ -40,7 +40,7 @@ def process_document(
         "updated_at": rfc3339(state.updated_at),
         "ended_at": _time(state.ended_at),
         "version": state.version,
-        "forked_from": None,
+        "forked_from": state.origin.forked_from,
     }
 
 
@@ -114,13 +114,19 @@ _WORST_FIRST = (
 )  # fmt: skip
 
 
-def _compensation(state: ProcessState, node: StepNode) -> JsonObject | None:
+def worst_undo(state: ProcessState, node: StepNode) -> tuple[str, Effort] | None:
+    """Give the undo of a step, or that of its items which holds the step up most; None where none is planned."""
     undos = [
         (name, undo) for name in instances_of(state, node) if (undo := state.step(name).undo) is not None
     ]
-    if not undos:
+    return min(undos, key=lambda pair: _WORST_FIRST.index(pair[1].status), default=None)
+
+
+def _compensation(state: ProcessState, node: StepNode) -> JsonObject | None:
+    worst = worst_undo(state, node)
+    if worst is None:
         return None
-    name, undo = min(undos, key=lambda pair: _WORST_FIRST.index(pair[1].status))
+    name, undo = worst
     return {
         "action": node.compensation.action if node.compensation is not None else None,
         "status": COMPENSATION_WORDS[undo.status],

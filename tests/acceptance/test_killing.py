@@ -6,9 +6,11 @@ import asyncio
 import os
 import random
 import time
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pymongo import MongoClient
 
 from tests.acceptance.world import opened_world
 from tests.support.rabbit_server import QUORUM_QUEUE_SETTLES_AFTER_S
@@ -163,6 +165,42 @@ async def test_a_store_that_is_killed_loses_nothing(own_rabbit: RabbitServer, ow
             await asyncio.to_thread(own_mongo.start)
         await world.all_settle(within_s=180)
         await world.judge()
+
+
+@pytest.mark.timeout(180)
+async def test_two_coordinators_keep_to_their_processes_and_one_takes_over_from_the_other(
+    amqp_url: str, mongodb_url: str
+) -> None:
+    """A process stays where it began; when its coordinator is killed for good, the other goes on with it."""
+    async with opened_world(amqp_url, mongodb_url) as world:
+        lives = await world.deployment.serve("coordinator")
+        dies = await world.deployment.serve("coordinator")
+        await world.start_mix(60)
+        await world.all_settle()
+        writers = await asyncio.to_thread(_writers_without_timers, mongodb_url, world.deployment.database)
+        assert all(len(each) == 1 for each in writers.values())
+        assert len(set().union(*writers.values())) == 2  # both have worked
+
+        await world.start_mix(60)
+        await _passed(world, 150)
+        dies.kill()
+        await world.all_settle(within_s=60)
+
+        assert lives.is_running()
+        await world.judge()
+
+
+def _writers_without_timers(url: str, database: str) -> dict[str, set[str]]:
+    """Say who wrote the log of each process that met no timer: those may be taken by anybody."""
+    client: MongoClient[dict[str, Any]] = MongoClient(url, timeoutMS=30_000)
+    writers: defaultdict[str, set[str]] = defaultdict(set)
+    with client:
+        events = client[database]["events"]
+        woken = set(events.distinct("p", {"$or": [{"cause.kind": "wake"}, {"causes.kind": "wake"}]}))
+        for document in events.find({}, {"p": 1, "by": 1}):
+            if document["p"] not in woken:
+                writers[document["p"]].add(document["by"])
+    return dict(writers)
 
 
 async def _settled_server(world: World) -> SagaServer:

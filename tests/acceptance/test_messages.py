@@ -64,7 +64,7 @@ async def test_a_command_is_the_contract_to_the_letter(stage: Stage) -> None:
         "attempt", "parameters", "results", "deadline", "reply_key",
     }  # fmt: skip
     assert command["command_id"] == f"{process_id}.analysis.a1"
-    assert (command["kind"], command["attempt"], command["reply_key"]) == ("action", 1, "step")
+    assert (command["kind"], command["attempt"], command["reply_key"]) == ("action", 1, "step-1")
     assert set(command["results"]) == {"ingestion"}
     assert command["results"]["ingestion"]["by"] == "ingestion"
     assert datetime.fromisoformat(command["deadline"]).tzinfo

@@ -146,9 +146,10 @@ class World:
         url, database = self.deployment.mongodb_url, self.deployment.database
 
         def nobody_is_under_way() -> bool:
-            left = open_processes(url, database)
-            seen[:] = left
-            return not left and _count(url, database) >= len(self.expected)
+            # In this order: a process that begins between the two looks is then seen as open.
+            have_begun = _count(url, database) >= len(self.expected)
+            seen[:] = open_processes(url, database)
+            return have_begun and not seen
 
         seen: list[tuple[str, str]] = []
         try:

@@ -1,9 +1,9 @@
 """Record the histories of this version: `python -m tests.histories.record`, once before each release.
 
 They are those of simulated runs under faults: servers that die, messages that are lost, late or doubled,
-people who cancel, pause, skip and resolve, locks, lists, children, questions, signals. Seeds are taken until
-every event of the language stands in the file. That of a released version is never written anew: what it
-decided stays.
+people who cancel, pause, skip and resolve, locks, lists, children, questions, signals. Beside them stand those
+of people who rerun and move processes. Seeds are taken until every event of the language stands in the file.
+That of a released version is never written anew: what it decided stays.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from api.version import VERSION
+from saga.definition.catalog import Catalog
 from saga.process.codec import EVENT_NAMES, event_name
 from saga.replay.exporting import ExportHistories, Written
 from saga.replay.history import StoredHistories
 from saga.replay.lines import end_line, header_line
+from tests.histories.people import worked
 from tests.simulation.plan import Plan
-from tests.simulation.world import World, run
+from tests.simulation.world import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from saga.ports.definitions import DefinitionStore
 
 FOLDER = Path(__file__).parent
 # At least so many runs, however soon all events are met.
@@ -34,18 +39,28 @@ def lines() -> Iterator[str]:
     met: set[str] = set()
     yield header_line()
     written, seed = Written(), 0
+    with TemporaryDirectory() as folder:
+        yield from asyncio.run(_of_people(Path(folder), written, met))
     while seed < SEEDS_MIN or met < set(EVENT_NAMES):
         _, world = run(Plan.of(seed))
-        found = asyncio.run(_names(world))
-        if seed < SEEDS_MIN or not found <= met:
-            yield from asyncio.run(_exported(world, written))
-            met |= found
+        histories = StoredHistories(world.log, world.catalog)
+        names = asyncio.run(_names(histories))
+        if seed < SEEDS_MIN or not names <= met:
+            yield from asyncio.run(_exported(histories, world.definition_store, written))
+            met |= names
         seed += 1
     yield end_line(written.processes)
 
 
-async def _names(world: World) -> set[str]:
-    histories = StoredHistories(world.log, world.catalog)
+async def _of_people(folder: Path, written: Written, met: set[str]) -> list[str]:
+    async with worked(folder) as world:
+        definitions = world.store.definitions
+        histories = StoredHistories(world.store.log, Catalog(definitions))
+        met |= await _names(histories)
+        return await _exported(histories, definitions, written)
+
+
+async def _names(histories: StoredHistories) -> set[str]:
     return {
         event_name(event)
         async for history in histories.every()
@@ -54,8 +69,8 @@ async def _names(world: World) -> set[str]:
     }
 
 
-async def _exported(world: World, written: Written) -> list[str]:
-    exporting = ExportHistories(StoredHistories(world.log, world.catalog), world.definition_store)
+async def _exported(histories: StoredHistories, definitions: DefinitionStore, written: Written) -> list[str]:
+    exporting = ExportHistories(histories, definitions)
     found: list[str] = []
     async for line in exporting.lines(written=written):
         if not isinstance(line, str):

@@ -30,9 +30,11 @@ from saga.process.transition import Cause, Transition
 from saga.replay.history import StoredHistories
 from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
+from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
-from saga.usecases.start import StartPorts, StartProcess
+from saga.usecases.rerun import RerunProcess
+from saga.usecases.start import StartProcess
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -169,6 +171,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     histories = StoredHistories(store.log, catalog)
     services = Services(
         start=StartProcess(ports, catalog),
+        rerun=RerunProcess(ports, catalog),
         read=read,
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
         past=Past(histories),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from adapters.embedded.lines import WINDOW_BYTES, WINDOW_COUNT
 from adapters.embedded.routing import COORDINATOR
 from adapters.embedded.store import EmbeddedStore
 from saga.errors import BusUnavailable
+from saga.messages.command import Command
+from saga.ports.bus import APP_ID
 from saga.ports.participants import ReplyMessage
 from tests.support.embedded import (
     SERVICE,
@@ -244,6 +247,17 @@ async def test_an_answered_message_left_unacknowledged_makes_its_process_due(tmp
 
         due = await store.projections.lease_due(before=100, leased_until=50, now=10, limit=10)
         assert [each.process_id for each in due] == ["p1"]
+
+
+async def test_what_an_append_tells_another_process_comes_from_batuta(tmp_path: Path) -> None:
+    """Of nobody else a process believes whose child it is, or that another was begun from it."""
+    async with _opened(tmp_path) as store:
+        inbox = Inbox()
+        await store.bus.consume(inbox, prefetch=2)
+        told = (Command("p1.a.a1", "process.start", "{}"), Command("rerun:p1", "process.forked", "{}"))
+        await store.log.append(replace(first_transition("p1"), commands=told))
+        await eventually(lambda: inbox.has(2))
+        assert [delivery.app_id for delivery in inbox.deliveries] == [APP_ID, APP_ID]
 
 
 async def test_a_closed_bus_says_so(tmp_path: Path) -> None:

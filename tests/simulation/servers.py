@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from saga.coordinator.coordinator import Coordinator
-from saga.usecases.start import StartedProcess, StartPorts, StartProcess, StartRequest
+from saga.usecases.accepting import StartPorts
+from saga.usecases.start import StartedProcess, StartProcess, StartRequest
 from tests.simulation.network import Server
 from tests.simulation.ports import (
     SimulatedBus,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SEEDS = 2_000
 SHARE = 100
 SEEDS_FOR_ALL_EVENTS = 1_000
+# Nobody reruns a process here; what may happen to one that was is drawn in the properties of the machine.
+NOT_SIMULATED = frozenset({"step_kept", "operator_rerun"})
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
@@ -40,7 +42,7 @@ def test_every_event_of_the_language_is_met(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Case, "read", reading)
     seeds = iter(range(SEEDS_FOR_ALL_EVENTS))
-    while missing := set(EVENT_NAMES) - met:
+    while missing := set(EVENT_NAMES) - NOT_SIMULATED - met:
         seed = next(seeds, None)
         assert seed is not None, f"{SEEDS_FOR_ALL_EVENTS} seeds met no {sorted(missing)}"
         simulate(Plan.of(seed))

@@ -22,6 +22,8 @@ from tests.support.way_back import Entry, Graph, WayBack, read_graph
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from aio_pika.abc import AbstractConnection
+
     from tests.support.deployment import Deployment
     from tests.support.ledger import Ledger
 
@@ -198,11 +200,26 @@ async def queue_lengths(url: str, prefix: str, services: Iterable[str]) -> dict[
     lengths: dict[str, int] = {}
     connection = await aio_pika.connect(url)
     async with connection:
+        names += await _partitions(connection, prefix)
         channel = await connection.channel()
         for name in names:
             queue = await channel.declare_queue(name, passive=True)
             lengths[name] = queue.declaration_result.message_count or 0
     return lengths
+
+
+async def _partitions(connection: AbstractConnection, prefix: str) -> list[str]:
+    """Name the queues of the coordinators' partitions: they are numbered without a gap."""
+    found: list[str] = []
+    while True:
+        name = f"{prefix}.coordinator.{len(found) + 1}"
+        channel = await connection.channel()
+        try:
+            await channel.declare_queue(name, passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return found
+        await channel.close()
+        found.append(name)
 
 
 def _read_store(url: str, database: str) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:

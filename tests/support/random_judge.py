@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.support.random_case import Case, Effort
     from tests.support.random_participants import Arrival
 
+_REPLY_KEY = re.compile(r"step(-[1-9][0-9]?)?")
 # An answer that was said so long before the time-out must be taken in time.
 _IN_TIME_MS = 3_000
 
@@ -96,11 +98,13 @@ class Judge:
         action = step["action"] if kind == "action" else step[kind]["action"]
         expected: dict[str, Any] = {
             "process_type": self.case.process_type, "service": step["service"], "action": action,
-            "index": index, "reply_key": "step",
+            "index": index,
         }  # fmt: skip
         items = self.case.items(name)
         if index is not None:
             expected["item"] = None if items is None or index >= len(items) else items[index]
+        if _REPLY_KEY.fullmatch(command["reply_key"]) is None:
+            self._complain(f"{effort}: replies to {command['reply_key']!r} come to nobody")
         for word, value in expected.items():
             if command.get(word) != value:
                 self._complain(f"{effort}: {word} is {command.get(word)!r} and not {value!r}")

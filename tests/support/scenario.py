@@ -18,7 +18,7 @@ from saga.process import inputs
 from saga.process.codec import decode_transition, encode_transition, event_name
 from saga.process.decide import decide
 from saga.process.effects import effects
-from saga.process.events import Accepted, Event, MigrationRejected, OperatorRejected
+from saga.process.events import Accepted, Event, MigrationRejected, OperatorRejected, ResultKept
 from saga.process.evolve import evolve, fold
 from saga.process.snapshot import from_snapshot, to_snapshot
 from saga.process.state import ProcessState
@@ -73,9 +73,9 @@ class Scenario:
         )  # fmt: skip
         return cls(compile_graph(definition)).accepts(accepted)
 
-    def accepts(self, accepted: Accepted) -> "Scenario":
-        """Begin with the first event."""
-        self._record((accepted,), "accept")
+    def accepts(self, accepted: Accepted, *kept: ResultKept) -> "Scenario":
+        """Begin with the first event, and with what is kept of another process."""
+        self._record((accepted, *kept), "accept")
         return self
 
     @property
@@ -185,6 +185,11 @@ class Scenario:
         """Let time pass without anything happening."""
         self.now += milliseconds
         return self
+
+    @property
+    def has_timer(self) -> bool:
+        """Say whether a timer is set."""
+        return next_wake(self.graph, self.state) is not None
 
     def next_timer_fires(self) -> "Scenario":
         """Move time to the earliest timer and fire it."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.cli.app import run
-from api.cli.drawing import dot, mermaid
 from api.cli.outcome import Exit
 from saga.definition.graph import compile_graph
 from saga.definition.sources import parse_definition
 from saga.process import advance
+from saga.views.drawing import dot, mermaid
 from tests.docs.pages import DOCS
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import pytest
 
 from saga.coordinator.admission import (
     AdmittedControl,
+    AdmittedFork,
     AdmittedReply,
     AdmittedStart,
     AdmittedWake,
@@ -20,7 +21,7 @@ from saga.coordinator.admission import (
 from saga.messages.json_text import JsonText
 from saga.messages.start import id_for_key, id_for_message
 from saga.ports.bus import APP_ID
-from saga.process.inputs import FailureReceived, ProgressReceived, SuccessReceived, WokenUp
+from saga.process.inputs import FailureReceived, ForkReported, ProgressReceived, SuccessReceived, WokenUp
 from saga.process.status import Direction
 
 if TYPE_CHECKING:
@@ -245,6 +246,19 @@ def test_what_somebody_asks_of_a_process_is_read() -> None:
     asked = message.received
     assert (asked.action, asked.reason, asked.step, asked.output) == ("skip", "why", "hotel[3]", '{"a":1}')
     assert asked.actor == "console"
+
+
+def test_the_word_of_a_rerun_is_believed_of_batuta_only() -> None:
+    """It names the new process; the same word again is a duplicate."""
+    body: JsonObject = {"process_id": ID, "fork": "p2", "step": "hotel", "reason": "why", "actor": "ada"}
+    message = admitted("process.forked", body, app_id=APP_ID)
+    assert isinstance(message, AdmittedFork)
+    assert message.received == ForkReported("p2", "hotel", "why", "ada", "rerun:p2")
+    assert (message.process_id, message.identity, message.kind) == (ID, "fork:p2", "fork")
+    with pytest.raises(Rejected, match="unknown-command"):
+        admitted("process.forked", body, app_id="console")
+    with pytest.raises(Rejected, match="invalid-control"):
+        admitted("process.forked", {"process_id": ID}, app_id=APP_ID)
 
 
 def test_an_actor_and_a_parent_are_believed_of_batuta_only() -> None:

@@ -23,7 +23,8 @@ class World:
         self.log = InMemoryEventLog()
         self.projections = InMemoryProjectionStore()
         self.definitions = InMemoryDefinitionStore()
-        self.replay = ReplayProcesses(StoredHistories(self.log, Catalog(self.definitions)), self.projections)
+        self.histories = StoredHistories(self.log, Catalog(self.definitions))
+        self.replay = ReplayProcesses(self.histories, self.projections)
 
     async def has(self, *process_ids: str) -> "World":
         """Let processes be there."""

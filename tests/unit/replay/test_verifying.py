@@ -29,6 +29,7 @@ from tests.unit.replay.histories import known
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from saga.messages.command import Command
     from saga.replay.history import History
     from saga.replay.lines import ExportedHistories
     from saga.replay.verifying import Verified
@@ -102,6 +103,29 @@ async def test_another_command_is_told_by_its_field(histories: ExportedHistories
         assert "commands[0].body.attempt" in fields
         return
     raise AssertionError("no history has a command")
+
+
+async def test_where_the_replies_went_is_no_difference(histories: ExportedHistories) -> None:
+    """It depends on who sent the commands; all those of a transition have one sender."""
+    count = 0
+    async for history in histories.every():
+        moved = [
+            replace(one, commands=tuple(_replied_elsewhere(command) for command in one.commands))
+            for one in history.transitions
+        ]
+        count += sum(
+            one.commands != other.commands for one, other in zip(moved, history.transitions, strict=True)
+        )
+        verified = await Verification(histories).verify(replace(history, transitions=tuple(moved)))
+        assert verified is not None
+        assert verified.outcome is Outcome.SAME
+    assert count
+
+
+def _replied_elsewhere(command: Command) -> Command:
+    return replace(
+        command, body=JsonText(command.body.replace('"reply_key":"step"', '"reply_key":"step-3"', 1))
+    )
 
 
 async def test_a_missing_event_is_told_as_nothing(histories: ExportedHistories) -> None:

@@ -1,6 +1,8 @@
-"""Draw a definition as text, for Mermaid and for Graphviz: steps, their order, and what undoes them."""
+"""Draw a definition, or a process on it, as text for Mermaid and Graphviz: steps, order, what undoes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from saga.definition.graph import StepGraph, StepKind, StepNode
 
@@ -12,45 +14,79 @@ _MERMAID_SHAPES = {
 }
 _DOT_SHAPES = {StepKind.SERVICE: "box", StepKind.SIGNAL: "parallelogram", StepKind.PROCESS: "box3d"}
 _ENTITIES = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;", "&": "#amp;"}
+# The colour only repeats the word, which always stands in the node.
+_COLOURS = {
+    "completed": "#d3f2d3", "compensated": "#fbeec2", "failed": "#f8d0d0", "unknown": "#f8d0d0",
+    "running": "#d0e6fa", "retrying": "#e8d9f7", "waiting": "#e8d9f7", "skipped": "#eeeeee",
+}  # fmt: skip
 
 
-def mermaid(graph: StepGraph) -> str:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Hold the words for where a step of a process stands, and its undo, once it is planned."""
+
+    status: str | None = None
+    compensation: str | None = None
+
+
+Standings = Mapping[str, Standing]
+NOWHERE: Standings = MappingProxyType({})
+_UNTOLD = Standing()
+
+
+def mermaid(graph: StepGraph, standings: Standings = NOWHERE) -> str:
     """Write a flow chart; what undoes a step hangs on it by a dotted line."""
-    return "".join(f"{line}\n" for line in _mermaid(graph))
+    return "".join(f"{line}\n" for line in _mermaid(graph, standings))
 
 
-def _mermaid(graph: StepGraph) -> Iterator[str]:
+def _mermaid(graph: StepGraph, standings: Standings) -> Iterator[str]:
     yield f"%% {graph.process_type}"
     yield "flowchart TD"
     for node in graph.nodes:
         left, right = ("{{", "}}") if node.pivot else _MERMAID_SHAPES[node.kind]
-        label = "<br/>".join(_for_mermaid(line) for line in _lines(node))
-        yield f'    s_{node.name}{left}"{label}"{right}'
+        standing = standings.get(node.name, _UNTOLD)
+        label = "<br/>".join(_for_mermaid(line) for line in _lines(node, standing))
+        yield f'    s_{node.name}{left}"{label}"{right}{_class(standing.status)}'
         undo = _undo(node)
         if undo is not None:
-            yield f'    s_{node.name} -. undo .-> u_{node.name}(["{_for_mermaid(undo)}"])'
+            planned = standing.compensation
+            label = "<br/>".join(_for_mermaid(line) for line in (undo, planned) if line)
+            yield f'    s_{node.name} -. undo .-> u_{node.name}(["{label}"]){_class(planned)}'
     for node in graph.nodes:
         join = _join(node)
         label = "" if join is None else f"|{join}|"
         for before in node.after:
             yield f"    s_{before} -->{label} s_{node.name}"
+    words = {word for one in standings.values() for word in (one.status, one.compensation)}
+    for word, colour in _COLOURS.items():
+        if word in words:
+            yield f"    classDef {word} fill:{colour}"
 
 
-def dot(graph: StepGraph) -> str:
+def _class(word: str | None) -> str:
+    return f":::{word}" if word in _COLOURS else ""
+
+
+def dot(graph: StepGraph, standings: Standings = NOWHERE) -> str:
     """Write a directed graph; what undoes a step hangs on it by a dashed line."""
-    return "".join(f"{line}\n" for line in _dot(graph))
+    return "".join(f"{line}\n" for line in _dot(graph, standings))
 
 
-def _dot(graph: StepGraph) -> Iterator[str]:
+def _dot(graph: StepGraph, standings: Standings) -> Iterator[str]:
     yield f"digraph {graph.process_type} {{"
     yield "    node [fontname=Helvetica];"
     for node in graph.nodes:
         shape = "hexagon" if node.pivot else _DOT_SHAPES[node.kind]
-        label = "\\n".join(_for_dot(line) for line in _lines(node))
-        yield f'    "{node.name}" [shape={shape}, label="{label}"];'
+        standing = standings.get(node.name, _UNTOLD)
+        label = "\\n".join(_for_dot(line) for line in _lines(node, standing))
+        filled = _fill("filled", standing.status)
+        yield f'    "{node.name}" [shape={shape}, label="{label}"{filled}];'
         undo = _undo(node)
         if undo is not None:
-            yield f'    "undo {node.name}" [shape=box, style="rounded,dashed", label="{_for_dot(undo)}"];'
+            planned = standing.compensation
+            label = "\\n".join(_for_dot(line) for line in (undo, planned) if line)
+            style = _fill("rounded,dashed,filled", planned) or ', style="rounded,dashed"'
+            yield f'    "undo {node.name}" [shape=box, label="{label}"{style}];'
             yield f'    "{node.name}" -> "undo {node.name}" [style=dashed, arrowhead=open, label="undo"];'
     for node in graph.nodes:
         join = _join(node)
@@ -60,8 +96,14 @@ def _dot(graph: StepGraph) -> Iterator[str]:
     yield "}"
 
 
-def _lines(node: StepNode) -> Iterator[str]:
+def _fill(style: str, word: str | None) -> str:
+    return f', style="{style}", fillcolor="{_COLOURS[word]}"' if word in _COLOURS else ""
+
+
+def _lines(node: StepNode, standing: Standing) -> Iterator[str]:
     yield f"{node.name} (pivot)" if node.pivot else node.name
+    if standing.status is not None:
+        yield standing.status
     match node.kind:
         case StepKind.SERVICE:
             yield f"{node.service}.{node.action.action}"
