@@ -10,7 +10,7 @@ from saga.process.state import ProcessState
 from saga.process.status import EffortStatus
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
-_SETTLED = frozenset({EffortStatus.DONE, EffortStatus.SKIPPED, EffortStatus.FAILED, EffortStatus.UNKNOWN})
+_DONE = frozenset({EffortStatus.DONE, EffortStatus.SKIPPED})
 _SAME_FOR_ALL = (
     "service", "kind", "verify", "fences", "join_count", "when", "for_each", "at_once", "pivot", "behind_pivot",
 )  # fmt: skip
@@ -62,8 +62,9 @@ def _words(
     before: StepGraph, was: StepNode, after: StepGraph, node: StepNode, state: ProcessState
 ) -> tuple[str, ...]:
     step = state.step(node.name)
-    is_settled = step.action.status in _SETTLED
-    if is_settled or (state.is_going_back and step.action.status is EffortStatus.PENDING):
+    # What is spent may be tried again by a person, where the process does not turn back.
+    is_settled = step.action.status in _DONE or (state.is_going_back and not step.action.status.is_open)
+    if is_settled:
         # Whatever was answered, a success may still come late, and then it is undone.
         can_be_undone = any(state.step(name).action.attempts for name in instances_of(state, node))
         if not can_be_undone or not (was.compensation or node.compensation):

@@ -132,8 +132,10 @@ class Verification:
                 known = await self._definition(
                     standing.state.origin.process_type, standing.state.origin.definition_hash
                 )
-                standing = replace(standing, graph=known.graph, seen=None)
-            ruling = _ruled(transition, standing, known, await self._target(transition))
+                if standing.graph is not known.graph:
+                    standing = replace(standing, graph=known.graph, seen=None)
+            target = await self._target(transition) if transition.cause.kind == "migrate" else None
+            ruling = _ruled(transition, standing, known, target)
             now, commands = _outcome(ruling, transition, is_other=self._others is not None)
             if now == transition.events and commands == transition.commands and isinstance(ruling, Ruling):
                 standing = Standing(ruling.state, ruling.graph, is_fresh=True, seen=ruling.seen)
