@@ -63,8 +63,8 @@ PER_SIGNAL = ("signal_refused", "signal_never", "signal_late", "signal_twice")
 PER_START = ("repeated_start", "conflicting_start", "poison", "repeated_request")
 NAMES = (*PER_CALL, *PER_SECOND, *PER_COMMAND, *PER_SIGNAL, *PER_START)
 
-# The events that no run meets: nobody reruns a process here. What may happen to one that was is drawn in the
-# properties of the machine.
+# The events that no run meets: nobody reruns or moves a process here. What may happen to one that was is drawn
+# in the properties of the machine, and tested on stored processes.
 NOT_SIMULATED = frozenset({"step_kept", "operator_rerun", "migrated", "migration_rejected"})
 
 _RATES = (0.02, 0.06, 0.15)
