@@ -20,7 +20,7 @@ from saga.ports.bus import (
     PublishResult,
 )
 from saga.ports.clock import Clock
-from saga.ports.participants import CommandHandler, ReplyMessage
+from saga.ports.participants import CommandHandler, NoReply, ReplyMessage
 
 GRACE_S = 8.0
 
@@ -131,8 +131,8 @@ class EmbeddedParticipants:
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
         """Declare the service's queue and hand its commands to `handler`.
 
-        The reply and the end of its command are one transaction. A command without a reply is kept
-        among the dead letters.
+        The reply and the end of its command are one transaction. An unanswerable command is kept among
+        the dead letters.
         """
         try:
             await self._switch.declare([service_queue(service), COORDINATOR])
@@ -145,6 +145,16 @@ class EmbeddedParticipants:
         self._consumers.append(consumer)
         return consumer
 
+    async def report(self, message: ReplyMessage) -> None:
+        """Put a progress report on the coordinators' queue; durable on return. Raises BusUnavailable."""
+        new = self._message(message)
+        if not self._switch.has(new.queue):
+            raise BusUnavailable(f"no queue takes {message.routing_key}")
+        try:
+            await self._switch.put(new)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            raise BusUnavailable(f"message {message.message_id} was not confirmed: {error}") from error
+
     async def close(self) -> None:
         """Take no more, finish what is in hand within the grace, put the rest back to the front."""
         await _abandon(self._consumers, grace_s=self._grace_s)
@@ -153,11 +163,12 @@ class EmbeddedParticipants:
         if not isinstance(delivery, EmbeddedDelivery):
             raise TypeError("this delivery came from another bus")
         reply = await handler(delivery.body)
-        if reply is not None:
+        if not isinstance(reply, NoReply):
             await self._switch.answer(delivery, self._message(reply))
             return
-        detail = "the participant could not answer it"
-        await self._switch.bury(delivery, reason="unanswerable", detail=detail, at=self._clock.now())
+        if reply is NoReply.UNANSWERABLE:
+            detail = "the participant could not answer it"
+            await self._switch.bury(delivery, reason="unanswerable", detail=detail, at=self._clock.now())
         await delivery.acknowledge()
 
     def _message(self, reply: ReplyMessage) -> NewMessage:

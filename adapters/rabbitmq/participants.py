@@ -14,6 +14,7 @@ from adapters.rabbitmq.edge import Edge, Subscription
 from adapters.rabbitmq.properties import check_short
 from adapters.rabbitmq.topology import Names, Topology
 from saga.errors import BusUnavailable
+from saga.ports.participants import NoReply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,6 +73,11 @@ class RabbitParticipants:
         self._served.add(service)
         return _Serving(partial(self._stop, service))
 
+    async def report(self, message: ReplyMessage) -> None:
+        """Publish a progress report, once. Raises BusUnavailable, ValueError for what can't be sent."""
+        _check(message)
+        await self._edge.publish(message)
+
     async def close(self) -> None:
         """Take no more, finish what is in hand within the grace, and let go of the connections."""
         for service in list(self._served):
@@ -102,13 +108,11 @@ class RabbitParticipants:
         except Exception:  # noqa: BLE001 - it must not raise, and this says that it did
             _log.exception("a handler raised; its command stays unacknowledged")
             return
-        if reply is None:
-            await self._settle(message.reject)
+        if isinstance(reply, NoReply):
+            await self._settle(message.ack if reply is NoReply.ELSEWHERE else message.reject)
             return
         try:
-            check_short("routing key", reply.routing_key)
-            check_short("message id", reply.message_id)
-            check_short("correlation id", reply.correlation_id)
+            _check(reply)
         except ValueError as error:
             _log.error("a reply can't be sent: %s", error)
             await self._settle(message.reject)
@@ -135,6 +139,13 @@ class RabbitParticipants:
             await settle()
         except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError):
             self.acks_lost += 1  # the command is delivered again, and answered again with the same id
+
+
+def _check(reply: ReplyMessage) -> None:
+    """Refuse what the protocol can't carry: it would cost the channel. Raises ValueError."""
+    check_short("routing key", reply.routing_key)
+    check_short("message id", reply.message_id)
+    check_short("correlation id", reply.correlation_id)
 
 
 class _Serving:

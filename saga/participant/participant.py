@@ -17,7 +17,7 @@ from saga.participant import replies
 from saga.participant.command import StepCommand, UnanswerableCommand, read_command
 from saga.participant.failure import BusinessFailure
 from saga.participant.handler import Handler, HandlerFunction, inspect_handler
-from saga.ports.participants import ReplyMessage
+from saga.ports.participants import NoReply, ReplyMessage
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class Participant:
 
         return register
 
-    async def answer(self, body: bytes) -> ReplyMessage | None:
-        """Carry out one command and give the reply; None for what nobody could answer.
+    async def answer(self, body: bytes) -> ReplyMessage | NoReply:
+        """Carry out one command and give the reply, or say that nobody could answer it.
 
         Never raises, except that it is cancelled: then the command is as good as never seen. An exception
         of a handler becomes a failure that says that something may have happened.
@@ -75,7 +75,7 @@ class Participant:
             command = read_command(strict_json.decode(body))
         except (strict_json.MalformedJson, strict_json.UnstorableJson, UnanswerableCommand) as error:
             _log.error("%s: a message is no command: %s", self.service, error)
-            return None
+            return NoReply.UNANSWERABLE
         handler = self._handlers.get(command.action)
         if handler is None:
             _log.error("%s: %s asks for an unknown action", self.service, command.command_id)

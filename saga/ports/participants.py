@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from saga.ports.bus import Consumption
@@ -9,7 +10,7 @@ from saga.ports.bus import Consumption
 
 @dataclass(frozen=True, slots=True)
 class ReplyMessage:
-    """Hold a participant's reply: the routing key it goes to, and its body."""
+    """Hold a participant's reply or report: the routing key it goes to, and its body."""
 
     routing_key: str
     body: bytes
@@ -17,7 +18,14 @@ class ReplyMessage:
     correlation_id: str
 
 
-CommandHandler = Callable[[bytes], Awaitable[ReplyMessage | None]]
+class NoReply(Enum):
+    """Say why a command that is done with has no reply of its own here."""
+
+    UNANSWERABLE = "unanswerable"  # nobody could tell which command a reply would belong to
+    ELSEWHERE = "elsewhere"  # the participant took it on, and answers by another way
+
+
+CommandHandler = Callable[[bytes], Awaitable[ReplyMessage | NoReply]]
 
 
 class ParticipantTransport(Protocol):
@@ -26,9 +34,16 @@ class ParticipantTransport(Protocol):
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
         """Hand each command of the service's queue to `handler`, at most `concurrency` at once.
 
-        A command is acknowledged only after its reply was confirmed. Where the handler gives None it can't
-        be answered: it is dead-lettered if the transport has a place for that, else acknowledged. The
-        handler must not raise; one that does leaves the command unacknowledged.
+        A command is acknowledged only after its reply was confirmed. An unanswerable one goes to the dead
+        letters, one that is answered elsewhere is acknowledged. The handler must not raise; one that does
+        leaves the command unacknowledged.
+        """
+        ...
+
+    async def report(self, message: ReplyMessage) -> None:
+        """Publish a progress report, once; confirmed on return. Raises BusUnavailable.
+
+        A report that is lost costs nothing but its news, so nobody waits for the bus to come back.
         """
         ...
 

@@ -13,7 +13,7 @@ from saga.ports.bus import (
     OutgoingMessage,
     PublishResult,
 )
-from saga.ports.participants import CommandHandler, ReplyMessage
+from saga.ports.participants import CommandHandler, NoReply, ReplyMessage
 from saga.testing.broker import (
     COORDINATOR,
     Consumer,
@@ -103,18 +103,22 @@ class InMemoryParticipants:
         self._consumers: list[Consumer] = []
 
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
-        """Hand each command of the service to `handler`; one without a reply is kept as a dead letter."""
+        """Hand each command of the service to `handler`; an unanswerable one is kept as a dead letter."""
 
         async def handle(delivery: Delivery) -> None:
             reply = await handler(delivery.body)
-            if reply is None:
-                self._bury(delivery)
-            else:
+            if not isinstance(reply, NoReply):
                 self._broker.put(_reply(reply))
+            elif reply is NoReply.UNANSWERABLE:
+                self._bury(delivery)
             await delivery.acknowledge()
 
         self._broker.declare((service,))
         return consume(self._broker, service_queue(service), handle, concurrency, self._consumers)
+
+    async def report(self, message: ReplyMessage) -> None:
+        """Put a progress report in line."""
+        self._broker.put(_reply(message))
 
     async def close(self) -> None:
         """Take no more, finish what is in hand within the grace, put the rest back."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.ports.participants import ReplyMessage
+from saga.ports.participants import NoReply, ReplyMessage
 from tests.contract.carriers import Carrier, Inbox, embedded, memory, message, rabbitmq
 from tests.support.waiting import eventually
 
@@ -39,7 +39,7 @@ def _reply(body: bytes, message_id: str = "c1.completed") -> ReplyMessage:
     return ReplyMessage("step.completed", body, message_id, "p1")
 
 
-async def _echo(body: bytes) -> ReplyMessage | None:
+async def _echo(body: bytes) -> ReplyMessage | NoReply:
     return _reply(body)
 
 
@@ -62,7 +62,7 @@ async def test_a_service_gets_its_own_commands_only(carrier: Carrier) -> None:
     """Two services on one transport do not see each other's commands."""
     seen: dict[str, list[bytes]] = {"hotel": [], "car": []}
 
-    async def note(service: str, body: bytes) -> ReplyMessage | None:
+    async def note(service: str, body: bytes) -> ReplyMessage | NoReply:
         seen[service].append(body)
         return _reply(body)
 
@@ -79,7 +79,7 @@ async def test_no_more_commands_are_in_hand_than_asked_for(carrier: Carrier) -> 
     began: list[bytes] = []
     may_end = asyncio.Semaphore(0)
 
-    async def slowly(body: bytes) -> ReplyMessage | None:
+    async def slowly(body: bytes) -> ReplyMessage | NoReply:
         began.append(body)
         await may_end.acquire()
         return _reply(body)
@@ -95,26 +95,43 @@ async def test_no_more_commands_are_in_hand_than_asked_for(carrier: Carrier) -> 
     may_end.release()
 
 
-async def test_a_command_without_a_reply_is_done(carrier: Carrier) -> None:
-    """Where the handler gives None there is no reply, and the next command is taken."""
+@pytest.mark.parametrize("no_reply", NoReply)
+async def test_a_command_without_a_reply_is_done(carrier: Carrier, no_reply: NoReply) -> None:
+    """Where nobody can answer it, or it is answered elsewhere, the next command is taken."""
     inbox = Inbox()
     await carrier.bus.consume(inbox, prefetch=10)
 
-    async def picky(body: bytes) -> ReplyMessage | None:
-        return None if body == b"garbage" else _reply(body)
+    async def picky(body: bytes) -> ReplyMessage | NoReply:
+        return no_reply if body == b"other" else _reply(body)
 
     await carrier.participants.serve("hotel", picky, concurrency=1)
-    await carrier.bus.publish(message(b"garbage", key="step.hotel.book", message_id="m1"))
+    await carrier.bus.publish(message(b"other", key="step.hotel.book", message_id="m1"))
     await carrier.bus.publish(message(b"good", key="step.hotel.book", message_id="m2"))
 
     await eventually(lambda: inbox.bodies == [b"good"])
+
+
+async def test_a_report_arrives_before_the_reply(carrier: Carrier) -> None:
+    """Progress reaches the coordinators while its command is still in hand."""
+    inbox = Inbox()
+    await carrier.bus.consume(inbox, prefetch=10)
+
+    async def working(body: bytes) -> ReplyMessage | NoReply:
+        await carrier.participants.report(ReplyMessage("step.progress", b"half", "c1.progress.1", "p1"))
+        return _reply(body)
+
+    await carrier.participants.serve("hotel", working, concurrency=1)
+    await carrier.bus.publish(message(b"all", key="step.hotel.book", message_id="m1"))
+
+    await eventually(lambda: inbox.bodies == [b"half", b"all"])
+    assert inbox.deliveries[0].routing_key == "step.progress"
 
 
 async def test_after_a_stop_the_commands_wait(carrier: Carrier) -> None:
     """They are there for whoever serves the service next."""
     answered: list[bytes] = []
 
-    async def note(body: bytes) -> ReplyMessage | None:
+    async def note(body: bytes) -> ReplyMessage | NoReply:
         answered.append(body)
         return _reply(body)
 
@@ -132,7 +149,7 @@ async def test_closing_finishes_what_is_in_hand(carrier: Carrier) -> None:
     await carrier.bus.consume(inbox, prefetch=10)
     began, may_end = asyncio.Event(), asyncio.Event()
 
-    async def slowly(body: bytes) -> ReplyMessage | None:
+    async def slowly(body: bytes) -> ReplyMessage | NoReply:
         began.set()
         await may_end.wait()
         return _reply(body)

@@ -13,7 +13,7 @@ from adapters.rabbitmq.bus import RabbitBus
 from adapters.rabbitmq.participants import RabbitParticipants
 from saga.errors import BusUnavailable
 from saga.ports.bus import OutgoingMessage, PublishResult
-from saga.ports.participants import ReplyMessage
+from saga.ports.participants import NoReply, ReplyMessage
 from tests.contract.carriers import Inbox, message
 from tests.support.waiting import eventually
 
@@ -235,7 +235,7 @@ async def test_a_participant_comes_back_after_the_broker_was_killed(
 ) -> None:
     """Commands from before and after the kill are answered, each at least once."""
 
-    async def answer(body: bytes) -> ReplyMessage | None:
+    async def answer(body: bytes) -> ReplyMessage | NoReply:
         return ReplyMessage("step.completed", body, f"{body.decode()}.completed", "p1")
 
     async def command(number: int) -> None:
@@ -264,7 +264,7 @@ async def test_a_participant_comes_back_after_its_queue_was_deleted(
 ) -> None:
     """The queue is declared again with its binding, and served."""
 
-    async def answer(body: bytes) -> ReplyMessage | None:
+    async def answer(body: bytes) -> ReplyMessage | NoReply:
         return ReplyMessage("step.completed", body, "c1.completed", "p1")
 
     inbox = Inbox()
@@ -291,7 +291,7 @@ async def test_a_user_without_the_right_to_configure_works_on_what_is_there(
     await asyncio.to_thread(own_rabbit.ctl, "set_permissions", user, "^$", ".*", ".*")
     url = own_rabbit.url.replace("guest:guest", f"{user}:secret")
 
-    async def answer(body: bytes) -> ReplyMessage | None:
+    async def answer(body: bytes) -> ReplyMessage | NoReply:
         return ReplyMessage("step.completed", body, "c1.completed", "p1")
 
     inbox = Inbox()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from saga.participant import BusinessFailure, CompensatedStep, Participant, StepCommand
+from saga.ports.participants import NoReply, ReplyMessage
 
 
 class Booking(BaseModel):
@@ -56,7 +57,7 @@ def command(action: str = "book", **members: object) -> bytes:
 async def ask(hotel: Participant, body: bytes) -> tuple[str, dict[str, Any]]:
     """Give the routing key and the body of the answer."""
     reply = await hotel.answer(body)
-    assert reply is not None
+    assert isinstance(reply, ReplyMessage)
     assert reply.message_id == f"p1.hotel.a1.{reply.routing_key.rpartition('.')[2]}"
     assert reply.correlation_id == "p1"
     value = json.loads(reply.body)
@@ -113,7 +114,7 @@ async def test_what_a_handwritten_command_leaves_out_has_a_default(hotel: Partic
 
     reply = await hotel.answer(b'{"command_id": "c1", "action": "book", "reply_key": "a b#"}')
 
-    assert reply is not None
+    assert isinstance(reply, ReplyMessage)
     assert reply.routing_key == "step.completed"
     assert json.loads(reply.body)["output"] == {"key": "c1", "attempt": 1}
 
@@ -309,7 +310,7 @@ async def test_what_nobody_could_answer_gets_no_answer(
 ) -> None:
     """Without a usable command id there is no reply; the log says why."""
     with caplog.at_level(logging.ERROR):
-        assert await hotel.answer(body) is None
+        assert await hotel.answer(body) is NoReply.UNANSWERABLE
     assert "is no command" in caplog.text
 
 

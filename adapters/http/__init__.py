@@ -1,0 +1,1 @@
+"""Speak HTTP to the services of others, by httpx."""

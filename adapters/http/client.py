@@ -1,0 +1,106 @@
+"""The one place that makes an HTTP client, and the one way it is used: each call is bounded in time and size."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SENDING = ".send_request_headers.started"
+
+
+class CallFailed(Exception):  # noqa: N818 - an outcome of a call, which its caller expects
+    """Say why a call has no answer.
+
+    `was_sent` tells whether the other side may have seen the request: then nobody knows what it did. `status` is
+    that of an answer that came and whose body can't be used.
+    """
+
+    def __init__(self, reason: str, *, was_sent: bool, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.was_sent = was_sent
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Hold what is sent: always a POST of these bytes."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hold what came back; the names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def open_client(
+    *, connections_max: int, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Make a client that obeys no proxy variables, follows no redirects and keeps no cookies.
+
+    Without a `transport` it keeps its own connections, at most `connections_max`. `call` minds the time.
+    """
+    limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
+    return httpx.AsyncClient(
+        transport=transport or httpx.AsyncHTTPTransport(limits=limits, trust_env=False),
+        timeout=None,  # noqa: S113 - `call` puts one deadline around the whole
+        follow_redirects=False,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+async def call(client: httpx.AsyncClient, request: Request, *, deadline_s: float, bytes_max: int) -> Answer:
+    """Send a request and read the whole answer within a deadline. Raises CallFailed.
+
+    The deadline counts from here to the last byte: a body that drips does not prolong it. No compression is
+    asked for, and a compressed or longer answer than `bytes_max` is no answer.
+    """
+    was_sent = False
+
+    async def trace(event: str, _: Mapping[str, object]) -> None:
+        nonlocal was_sent
+        was_sent = was_sent or event.endswith(_SENDING)
+
+    headers = {**request.headers, "Accept-Encoding": "identity"}
+    built = client.build_request(
+        "POST", request.url, headers=headers, content=request.body, extensions={"trace": trace}
+    )
+    try:
+        async with asyncio.timeout(deadline_s):
+            response = await client.send(built, stream=True)
+            try:
+                return await _read(response, bytes_max)
+            finally:
+                await response.aclose()
+    except TimeoutError:
+        raise CallFailed(f"no answer within {deadline_s:g} s", was_sent=was_sent) from None
+    except httpx.HTTPError as error:
+        raise CallFailed(f"{type(error).__name__}: {error}", was_sent=was_sent) from error
+
+
+async def _read(response: httpx.Response, bytes_max: int) -> Answer:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        reason = "the answer is compressed, which was not asked for"
+        raise CallFailed(reason, was_sent=True, status=response.status_code)
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > bytes_max:
+            reason = f"the answer is longer than {bytes_max} bytes"
+            raise CallFailed(reason, was_sent=True, status=response.status_code)
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
