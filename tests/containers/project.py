@@ -1,0 +1,122 @@
+"""Our compose file, run as one project of a name of its own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tests.containers.engine import run
+from tests.containers.telling import CheckError, check, say, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.containers.engine import Engine
+
+NAME = "batuta-check"
+ROLES = ("api", "coordinator-1", "coordinator-2", "participants")
+SERVERS = ("rabbitmq", "mongodb")
+_LOG_LINES = "40"
+_DOWN_WITHIN_S = 120
+_LISTS = (
+    ("container", "ls", "--all", "--format", "{{.Names}}"),
+    ("network", "ls", "--format", "{{.Name}}"),
+    ("volume", "ls", "--format", "{{.Name}}"),
+)
+
+
+class Project:
+    """Run the compose file's services; a service is called by its name there."""
+
+    def __init__(self, engine: Engine, folder: Path, env_file: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._env_file = env_file
+
+    def compose(self, *arguments: str, within_s: float = 120) -> str:
+        """Run one command of the compose client. Raises CheckError."""
+        command = [
+            *self._engine.compose,
+            "--env-file",
+            str(self._env_file),
+            "--project-name",
+            NAME,
+            *arguments,
+        ]
+        return run(command, environment=self._engine.environment, within_s=within_s, cwd=self._folder)
+
+    def up(self) -> None:
+        """Start everything in the order that the file asks for, and wait until all of it is healthy."""
+        # podman before 4.6 starts all at once whatever depends_on says, so the order is given here as well.
+        self.compose("up", "--detach", "--no-build", *SERVERS)
+        self.wait_until_healthy(SERVERS)
+        self.compose("up", "--detach", "--no-build")
+        self.wait_until_healthy((*SERVERS, *ROLES))
+
+    def wait_until_healthy(self, services: Iterable[str], *, within_s: float = 120) -> None:
+        """Wait for the health checks that the compose file and the image define. Raises CheckError."""
+        for service in services:
+            took = wait_for(
+                lambda service=service: self.is_healthy(service),  # type: ignore[misc] # bound now
+                within_s=within_s,
+                what=f"{service} is healthy",
+            )
+            say(f"  {service} is healthy ({took:.1f} s)")
+
+    def is_healthy(self, service: str) -> bool:
+        """Say whether the health check of a service passes now."""
+        return self._engine.is_healthy(self.container(service))
+
+    def container(self, service: str) -> str:
+        """Give the name of the one container of a service. Raises CheckError."""
+        names = self._engine(
+            *("ps", "--all", "--format", "{{.Names}}"),
+            *("--filter", f"label=com.docker.compose.project={NAME}"),
+            *("--filter", f"label=com.docker.compose.service={service}"),
+        ).split()
+        check(len(names) == 1, f"there should be one container of {service}, not {names}")
+        return names[0]
+
+    def inside(self, service: str, *command: str) -> str:
+        """Run a command inside of a service's container."""
+        return self._engine("exec", self.container(service), *command)
+
+    def kill(self, service: str) -> None:
+        """End a container at once, without a word to it."""
+        self._engine("kill", self.container(service))
+
+    def start(self, service: str) -> None:
+        """Start a container that was killed or stopped."""
+        self._engine("start", self.container(service))
+
+    def stop(self, service: str) -> None:
+        """Ask a container to end, by SIGTERM, within the grace of the compose file."""
+        self.compose("stop", service)
+
+    def exit_code(self, service: str) -> int:
+        """Give the code that a container ended with: 137 means that it had to be killed."""
+        return int(self._engine("inspect", "--format", "{{.State.ExitCode}}", self.container(service)))
+
+    def show_logs(self) -> None:
+        """Say the last lines of every container, for whoever looks for the reason of a failure."""
+        for service in (*SERVERS, *ROLES):
+            with suppress(CheckError):
+                container = self.container(service)
+                state = self._engine(
+                    "inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", container
+                )
+                say(f"--- {service}: {state.strip()}")
+                say(self._engine("logs", "--tail", _LOG_LINES, container))
+
+    def down(self, *, with_data: bool) -> None:
+        """Remove containers and networks, and with the data the volumes too."""
+        volumes = ("--volumes",) if with_data else ()
+        self.compose("down", *volumes, "--remove-orphans", within_s=_DOWN_WITHIN_S)
+        if with_data and self._engine.keeps_nameless_volumes:  # its storage is our own, so they are ours too
+            self._engine("volume", "prune", "--force")
+
+    def left_behind(self) -> list[str]:
+        """Name what is still there of the project."""
+        listed = [self._engine(*kind).split() for kind in _LISTS]
+        return [name for names in listed for name in names if name.startswith(NAME)]
