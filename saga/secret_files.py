@@ -1,4 +1,4 @@
-"""Secrets by environment or, as containers get them, by file: `<NAME>_FILE` names the file with `<NAME>`'s value."""
+"""Secrets by environment or, as containers get them, by file: `<NAME>_FILE` names the file with the value."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -18,7 +18,7 @@ from tests.containers.telling import check
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OPEN = ("started", "compensating", "suspended", "paused")
+_OPEN = "started,compensating,suspended,paused"
 STEPS = ("ingestion", "analysis", "indexing")
 _ANSWER_WITHIN_S = 15
 _BETWEEN_STARTS_S = 0.05
@@ -86,7 +86,7 @@ class Processes:
 
     def unended(self) -> int:
         """Count those that have not ended, by the list: the counts may be a minute old."""
-        return sum(len(self._read(f"/process?status={status}&limit=200")) for status in _OPEN)
+        return len(self._read(f"/process?status={_OPEN}&limit=200"))
 
     def check_ends(self) -> None:
         """Look at each process. Raises CheckError."""

@@ -9,10 +9,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from tests.support.waiting import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_POLL_S = 0.5
 _STAND_IN_FOR_EVER_S = 5
 # A run that goes on in another process counts on from where it began.
 BEGAN = "BATUTA_CONTAINERS_BEGAN"
@@ -43,9 +44,10 @@ def check(holds: object, otherwise: str) -> None:
 def wait_for(look: Callable[[], object], *, within_s: float, what: str) -> float:
     """Wait until `look` finds something true and give the seconds that it took. Raises CheckError."""
     began_at = time.monotonic()
-    while not look():
-        check(time.monotonic() - began_at < within_s, f"not within {within_s:.0f} s: {what}")
-        time.sleep(_POLL_S)
+    try:
+        wait_until(look, within_s=within_s, what=what)
+    except AssertionError as error:
+        raise CheckError(str(error)) from None
     return time.monotonic() - began_at
 
 
