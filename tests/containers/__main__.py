@@ -73,7 +73,7 @@ def _run(engine: Engine) -> None:
         project = Project(engine, ROOT, env_file)
         env_file.touch()
         _check_that_a_missing_password_is_told(project)
-        names = ("RABBITMQ_PASSWORD", "MONGODB_PASSWORD", "MONGODB_ROOT_PASSWORD")
+        names = ("RABBITMQ_PASSWORD", "MONGODB_PASSWORD", "MONGODB_ROOT_PASSWORD", "GRAFANA_PASSWORD")
         lines = [f"{name}={secrets.token_hex(16)}" for name in names]
         env_file.write_text("\n".join([*lines, f"SAGA_API_TOKENS={token_line}", ""]), encoding="utf-8")
         project.down(with_data=True)  # what a run that was killed may have left
@@ -95,6 +95,7 @@ def _tell_the_story(project: Project, processes: Processes) -> None:
     project.up()
     story.check_hardening(project)
     story.complete_and_compensate(processes)
+    story.watch(project, ROOT)
     story.kill_a_coordinator(project, processes)
     story.restart_the_broker(project, processes)
     story.take_down_and_up(project, processes)

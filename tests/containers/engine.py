@@ -25,6 +25,7 @@ class Engine:
     compose: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     build_options: Sequence[str] = ()
+    can_pull: bool = True
     checks_health_itself: bool = True
     keeps_nameless_volumes: bool = False
 

@@ -80,6 +80,7 @@ def podman(root: Path) -> Engine:
             "BUILDAH_FORMAT": "docker",  # the other format has no health check
         },
         build_options=("--isolation", "chroot", "--network", "host", "--pull=never"),
+        can_pull=False,
         checks_health_itself=False,
         keeps_nameless_volumes=True,
     )

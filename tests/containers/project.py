@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NAME = "batuta-check"
 ROLES = ("api", "coordinator-1", "coordinator-2", "participants")
 SERVERS = ("rabbitmq", "mongodb")
+MONITORS = ("prometheus", "grafana")
+_PROFILE = ("--profile", "monitoring")
 _LOG_LINES = "40"
 _DOWN_WITHIN_S = 120
 _LISTS = (
@@ -53,6 +55,12 @@ class Project:
         self.wait_until_healthy(SERVERS)
         self.compose("up", "--detach", "--no-build")
         self.wait_until_healthy((*SERVERS, *ROLES))
+
+    def up_with_monitoring(self) -> None:
+        """Start what the profile adds: all of it, or where no image can be pulled, what has a stand-in."""
+        services = MONITORS if self._engine.can_pull else MONITORS[:1]
+        self.compose(*_PROFILE, "up", "--detach", "--no-build", *services)
+        self.wait_until_healthy(services)
 
     def wait_until_healthy(self, services: Iterable[str], *, within_s: float = 120) -> None:
         """Wait for the health checks that the compose file and the image define. Raises CheckError."""
@@ -100,7 +108,7 @@ class Project:
 
     def show_logs(self) -> None:
         """Say the last lines of every container, for whoever looks for the reason of a failure."""
-        for service in (*SERVERS, *ROLES):
+        for service in (*SERVERS, *ROLES, *MONITORS):
             with suppress(CheckError):
                 container = self.container(service)
                 state = self._engine(
@@ -112,7 +120,7 @@ class Project:
     def down(self, *, with_data: bool) -> None:
         """Remove containers and networks, and with the data the volumes too."""
         volumes = ("--volumes",) if with_data else ()
-        self.compose("down", *volumes, "--remove-orphans", within_s=_DOWN_WITHIN_S)
+        self.compose(*_PROFILE, "down", *volumes, "--remove-orphans", within_s=_DOWN_WITHIN_S)
         if with_data and self._engine.keeps_nameless_volumes:  # its storage is our own, so they are ours too
             self._engine("volume", "prune", "--force")
 

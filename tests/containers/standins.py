@@ -34,10 +34,13 @@ def make_stand_ins(engine: Engine, root: Path) -> None:
     if not _exists(engine, _DEBIAN):
         _make_debian(engine, root / ".containers" / "debian")
     for image in _images_named_by(root):
-        kind = image.partition(":")[0]
+        folder = _FOLDER / image.partition(":")[0].rpartition("/")[2]
+        if not folder.is_dir():
+            say(f"  there is no stand-in for {image}: what uses it is not run")
+            continue
         say(f"  a stand-in for {image}")
         engine(
-            *("build", *engine.build_options, "--tag", f"docker.io/library/{image}", str(_FOLDER / kind)),
+            *("build", *engine.build_options, "--tag", _full_name(image), str(folder)),
             within_s=_FOR_IMAGE_S,
         )
 
@@ -45,12 +48,12 @@ def make_stand_ins(engine: Engine, root: Path) -> None:
 def _images_named_by(root: Path) -> list[str]:
     compose: dict[str, Any] = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))
     bases = re.findall(r"^FROM (\S+)", (root / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    services = [
-        service["image"]
-        for service in compose["services"].values()
-        if "build" not in service and "profiles" not in service
-    ]
+    services = [service["image"] for service in compose["services"].values() if "build" not in service]
     return sorted({*bases, *services})
+
+
+def _full_name(image: str) -> str:
+    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
 
 
 def _make_debian(engine: Engine, folder: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.containers.project import ROLES, SERVERS
 from tests.containers.telling import CheckError, check, say, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.containers.client import Processes
     from tests.containers.project import Project
 
@@ -17,6 +19,7 @@ _MANY = 60
 _IN_HAND = 10
 _ENDED_WITHIN_S = 90
 _EMPTY_WITHIN_S = 15
+_SCRAPED_WITHIN_S = 60
 _GRACE_S = 15
 _UID = "10001"
 
@@ -30,9 +33,7 @@ def check_hardening(project: Project) -> None:
         check(user == _UID if service in ROLES else user != "0", f"{service} runs as user {user}")
         check(int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0, f"{service} has capabilities")
         check(facts["NoNewPrivs"] == "1", f"{service} may gain privileges")
-        with suppress(CheckError):
-            project.inside(service, "touch", "/usr/written")
-            raise AssertionError(f"{service} can write to its root")
+        check(_refusal_to_write(project, service), f"{service} can write to its root")
     say("no container runs as root, has a capability, or can write to its root")
 
 
@@ -44,6 +45,25 @@ def complete_and_compensate(processes: Processes) -> None:
     status = processes.start(fail_at="indexing", wait_s=10)
     check(status == "compensated", f"a process is {status} after ten seconds, not compensated")
     say("one process completed, one was compensated; without a token nobody is let in")
+
+
+def watch(project: Project, root: Path) -> None:
+    """Let Prometheus read all servers, and ask it everything that the dashboard asks."""
+    project.up_with_monitoring()
+    project.inside("prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yml")
+    took = wait_for(
+        lambda: _asked(project, 'sum(up{job="batuta"})').startswith("{} => 3 "),
+        within_s=_SCRAPED_WITHIN_S,
+        what="Prometheus reads the API and both coordinators",
+    )
+    dashboard = json.loads((root / "deploy/grafana/dashboards/batuta.json").read_text(encoding="utf-8"))
+    questions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for question in questions:
+        _asked(project, question.replace("$__rate_interval", "5m"))
+    check(_asked(project, "sum(saga_transitions_total)"), "Prometheus has not counted a transition")
+    say(
+        f"Prometheus reads three servers ({took:.1f} s); it takes all {len(questions)} queries of the dashboard"
+    )
 
 
 def kill_a_coordinator(project: Project, processes: Processes) -> None:
@@ -112,6 +132,19 @@ def check_nothing_was_lost(project: Project, processes: Processes) -> None:
         f"nothing was lost: {len(processes)} accepted, each ended rightly, "
         "logs and projections agree, queues are empty"
     )
+
+
+def _refusal_to_write(project: Project, service: str) -> bool:
+    try:
+        project.inside(service, "touch", "/usr/written")
+    except CheckError as refusal:
+        return "Read-only file system" in str(refusal)
+    return False
+
+
+def _asked(project: Project, question: str) -> str:
+    """Give Prometheus' answer now. Raises CheckError where the question is none."""
+    return project.inside("prometheus", "promtool", "query", "instant", "http://127.0.0.1:9090", question)
 
 
 def _full_queues(project: Project) -> list[str]:
