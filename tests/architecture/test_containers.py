@@ -40,24 +40,31 @@ def test_a_service_comes_back_and_goes_in_good_order(service: dict[str, Any]) ->
 @each_service
 def test_an_image_is_pinned_to_a_version(service: dict[str, Any]) -> None:
     """The same file starts the same programs tomorrow."""
-    assert re.fullmatch(r"[a-z]+:\d+\.\d+\.\d+", service["image"])
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
 
 
-def test_only_the_api_is_published_and_only_on_loopback() -> None:
-    """The broker, the store and the coordinators can't be reached from outside of their network."""
+def test_only_the_api_and_grafana_are_published_and_only_on_loopback() -> None:
+    """The broker, the store, the coordinators and Prometheus can't be reached from outside of their network."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"api": ["127.0.0.1:8003:8003"]}
+    assert published == {
+        "api": ["127.0.0.1:${BATUTA_PORT:-8003}:8003"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
+    }
     open_networks = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
-    assert [name for name, service in SERVICES.items() if open_networks & set(service["networks"])] == ["api"]
+    assert {name for name, service in SERVICES.items() if open_networks & set(service["networks"])} == set(
+        published
+    )
 
 
 def test_no_password_has_a_default() -> None:
-    """Each variable is required, says so in a sentence, and stands empty in the example."""
+    """Each variable but a port is required, says so in a sentence, and stands empty in the example."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     variables = re.findall(r"\$\{(\w+)([^}]*)\}", text)
-    assert {name for name, _ in variables} == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
-    assert all(re.fullmatch(r":\?\w[\w ./]+", rest) for _, rest in variables)
+    secrets = [(name, rest) for name, rest in variables if not name.endswith("_PORT")]
+    assert {name for name, _ in secrets} == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
+    assert all(re.fullmatch(r":\?\w[\w ./]+", rest) for _, rest in secrets)
+    assert {name for name, _ in variables} == set(re.findall(r"^(?:# )?(\w+)=", example, re.MULTILINE))
 
 
 def test_what_a_service_refers_to_is_there() -> None:

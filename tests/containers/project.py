@@ -9,7 +9,7 @@ from tests.containers.engine import run
 from tests.containers.telling import CheckError, check, say, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tests.containers.engine import Engine
@@ -56,11 +56,12 @@ class Project:
         self.compose("up", "--detach", "--no-build")
         self.wait_until_healthy((*SERVERS, *ROLES))
 
-    def up_with_monitoring(self) -> None:
-        """Start what the profile adds: all of it, or where no image can be pulled, what has a stand-in."""
+    def up_with_monitoring(self) -> Sequence[str]:
+        """Start what the profile adds and name it: all, or where no image can be pulled, what has a stand-in."""
         services = MONITORS if self._engine.can_pull else MONITORS[:1]
         self.compose(*_PROFILE, "up", "--detach", "--no-build", *services)
         self.wait_until_healthy(services)
+        return services
 
     def wait_until_healthy(self, services: Iterable[str], *, within_s: float = 120) -> None:
         """Wait for the health checks that the compose file and the image define. Raises CheckError."""

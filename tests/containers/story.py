@@ -10,6 +10,7 @@ from tests.containers.project import ROLES, SERVERS
 from tests.containers.telling import CheckError, check, say, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.containers.client import Processes
@@ -24,9 +25,9 @@ _GRACE_S = 15
 _UID = "10001"
 
 
-def check_hardening(project: Project) -> None:
+def check_hardening(project: Project, services: Iterable[str] = (*SERVERS, *ROLES)) -> None:
     """See from inside of each container that it can change nothing but its data."""
-    for service in (*SERVERS, *ROLES):
+    for service in services:
         status = project.inside(service, "cat", "/proc/1/status")
         facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         user = facts["Uid"].split()[0]
@@ -34,7 +35,7 @@ def check_hardening(project: Project) -> None:
         check(int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0, f"{service} has capabilities")
         check(facts["NoNewPrivs"] == "1", f"{service} may gain privileges")
         check(_refusal_to_write(project, service), f"{service} can write to its root")
-    say("no container runs as root, has a capability, or can write to its root")
+    say(f"none of {', '.join(services)} runs as root, has a capability, or can write to its root")
 
 
 def complete_and_compensate(processes: Processes) -> None:
@@ -49,7 +50,7 @@ def complete_and_compensate(processes: Processes) -> None:
 
 def watch(project: Project, root: Path) -> None:
     """Let Prometheus read all servers, and ask it everything that the dashboard asks."""
-    project.up_with_monitoring()
+    check_hardening(project, project.up_with_monitoring())
     project.inside("prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yml")
     took = wait_for(
         lambda: _asked(project, 'sum(up{job="batuta"})').startswith("{} => 3 "),
