@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from saga.errors import NotReady
 from saga.participant import BusinessFailure, Participant, StepCommand, run
-from saga.ports.participants import ReplyMessage
 from saga.participant.service import find_transport
+from saga.ports.participants import ReplyMessage
 
 if TYPE_CHECKING:
     from decimal import Decimal
