@@ -115,15 +115,21 @@ class ScriptedService:
     def __init__(self, name: str, send: Send) -> None:
         self.name = name
         self.commands: list[StepCommand] = []
-        self.otherwise = Script()
+        self._otherwise = Script()
         self._scripts: dict[str, Script] = {}
         self._send = send
         self._later: dict[int, float] = {}
         self._numbers = itertools.count(1)
 
     def on(self, action: str) -> Script:
-        """Give the script of an action, of an undo, or of a question; `otherwise` is for those without one."""
-        return self._scripts.setdefault(action, Script())
+        """Begin the script of an action, of an undo or of a question, in the place of the one that it had."""
+        script = self._scripts[action] = Script()
+        return script
+
+    def otherwise(self) -> Script:
+        """Begin the script of all that have none of their own."""
+        self._otherwise = Script()
+        return self._otherwise
 
     @property
     def actions(self) -> list[str]:
@@ -139,7 +145,7 @@ class ScriptedService:
         """Take a command; its answers travel by themselves. Raises UnscriptedCommand."""
         command = read_command(strict_json.decode(body))
         self.commands.append(command)
-        answer = (self._scripts.get(command.action) or self.otherwise).next() or self.otherwise.next()
+        answer = self._scripts.get(command.action, self._otherwise).next()
         if answer is None:
             raise UnscriptedCommand(self._unscripted(command))
         for report in self._reports(answer, command):

@@ -43,7 +43,7 @@ def trips() -> Iterator[Harness]:
     """Give a harness with the trip, whose services do what they are asked."""
     with Harness(TRIP) as harness:
         for name in ("hotel", "car", "payment"):
-            harness.service(name).otherwise.completes({"by": name})
+            harness.service(name).otherwise().completes({"by": name})
         yield harness
 
 
@@ -231,7 +231,7 @@ def test_each_run_is_the_same_run() -> None:
     def run() -> str:
         with Harness(TRIP) as harness:
             for name in ("hotel", "car", "payment"):
-                harness.service(name).otherwise.fails("busy", retryable=True).times(1).completes()
+                harness.service(name).otherwise().fails("busy", retryable=True).times(1).completes()
             harness.start("trip").ends()
             return harness.export()
 
@@ -259,6 +259,6 @@ def test_the_fixture_gives_one(saga_harness: Harness) -> None:
     """It comes with the package."""
     saga_harness.load(TRIP)
     for name in ("hotel", "car", "payment"):
-        saga_harness.service(name).otherwise.completes()
+        saga_harness.service(name).otherwise().completes()
 
     assert saga_harness.start("trip").ends().status == "completed"
