@@ -31,6 +31,11 @@ class StepSeen:
     compensation: str | None
     command_id: str | None
 
+    @property
+    def error_code(self) -> str | None:
+        """Give the code of its last failure; None where there was none."""
+        return str(self.error["code"]) if isinstance(self.error, dict) else None
+
 
 class HarnessProcess:
     """One process of a harness. What it shows is read anew each time, from its log."""
