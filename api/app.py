@@ -8,6 +8,7 @@ from api import failures
 from api.admission import Admission
 from api.query import refuse_unknown_query
 from api.routes import (
+    contract,
     drawing,
     events,
     operate,
@@ -60,6 +61,7 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             undo_preview,
             process_types,
             operations,
+            contract,
         ):
             app.include_router(module.router)
     return app

@@ -204,6 +204,7 @@ def events(
 
 
 app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
+app.command("api.cli.participants:app", name="participant", help="Check participants of any language.")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
