@@ -109,6 +109,7 @@ class RabbitWire:
         self._commands: AbstractExchange | None = None
         self._waiting: dict[str, deque[_Waiter]] = {}
         self._unanswered = 0
+        self._consumer = ""
 
     async def listen(self) -> None:
         """Declare a queue of its own for the replies, and consume it."""
@@ -119,7 +120,7 @@ class RabbitWire:
         for key in (self._run_id, REPLY_KEY):
             for word in _WORDS:
                 await self._queue.bind(events, f"{key}.{word}")
-        await self._queue.consume(self._heard, no_ack=True)
+        self._consumer = await self._queue.consume(self._heard, no_ack=True)
         commands = self._names.exchange(Exchange.COMMANDS)
         self._commands = await self._channel.get_exchange(commands, ensure=False)
 
@@ -127,6 +128,7 @@ class RabbitWire:
         """Leave nothing behind but a queue that expires, where an answer may still come."""
         if self._queue is None:
             return
+        await self._queue.cancel(self._consumer)
         if not self._unanswered:
             await self._queue.delete(if_unused=False, if_empty=False)
             return
