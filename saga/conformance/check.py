@@ -165,7 +165,7 @@ async def check(
             continue
         if told is not None:
             told(case)
-        finding = _lacks(case, bench.subject) or (_DEAD if is_dead else await case.run(bench))
+        finding = _lacks(case, bench.subject) or (_DEAD if is_dead and case.needs else await case.run(bench))
         bench.findings[case.name] = finding.verdict is not Verdict.FAILED
         # A participant that does not even do its work would only cost the time of all other cases.
         is_dead = is_dead or (case.name == "success" and finding.verdict is Verdict.FAILED)
