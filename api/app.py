@@ -22,6 +22,9 @@ from api.routes import (
     steps,
     undo_preview,
 )
+from api.routes import (
+    services as service_routes,
+)
 from api.services import Services
 from api.version import VERSION
 
@@ -60,6 +63,7 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             replay,
             undo_preview,
             process_types,
+            service_routes,
             operations,
             contract,
         ):

@@ -11,6 +11,7 @@ from saga.testing.definitions import InMemoryDefinitionStore
 from saga.testing.event_log import InMemoryEventLog
 from saga.testing.locks import InMemoryLockStore
 from saga.testing.projections import InMemoryProjectionStore
+from saga.testing.service_reports import InMemoryServiceReports
 from saga.testing.virtual_time import NothingLeftToHappen, VirtualTimeLoop
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "InMemoryMessage",
     "InMemoryParticipants",
     "InMemoryProjectionStore",
+    "InMemoryServiceReports",
     "LoopClock",
     "ManualClock",
     "NothingLeftToHappen",

@@ -34,6 +34,7 @@ from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 from tests.support.waiting import eventually
 
@@ -174,6 +175,9 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
         rerun=RerunProcess(ports, catalog),
         read=read,
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
+        participants=ReadServices(
+            catalog, store.bus, store.service_reports, store.clock, configured=frozenset()
+        ),
         past=Past(histories),
         replay=ReplayProcesses(histories, store.projections),
         catalog=catalog,

@@ -53,6 +53,15 @@ async def hang(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     await writer.wait_closed()
 
 
+async def drip(_: RawRequest, writer: asyncio.StreamWriter) -> None:
+    """Answer one byte after the other, without haste, until the caller goes."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
 async def hang_up(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     """Close the connection instead of an answer."""
     writer.close()

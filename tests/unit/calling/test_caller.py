@@ -1,0 +1,464 @@
+"""How commands are carried out over HTTP: over scripted services, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from saga.calling.address import read_addresses
+from saga.calling.caller import CallLimits, ServiceCaller
+from saga.messages.timestamps import rfc3339
+from saga.ports.calls import CallAnswer, NoAnswer
+from saga.ports.participants import CARRIAGE, Carriage, NoReply, ReplyMessage
+from saga.testing import LoopClock, VirtualTimeLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    Answer = Callable[[dict[str, Any]], Awaitable[CallAnswer]]
+
+EPOCH_MS = 1_764_000_000_000
+REFUSED = NoAnswer("refused", was_sent=False)
+
+
+@dataclass
+class Services:
+    """Answer calls by the host that is called, and remember them."""
+
+    by_host: dict[str, Answer]
+    calls: list[tuple[str, dict[str, Any], Mapping[str, str]]] = field(default_factory=list)
+    under_way: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float
+    ) -> CallAnswer:
+        """Answer as the script of the host says, within the deadline."""
+        host = url.split("/")[2]
+        command = json.loads(body)
+        self.calls.append((host, command, headers))
+        self.under_way[host] += 1
+        self.most[host] = max(self.most[host], self.under_way[host])
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self.by_host[host](command)
+        except TimeoutError:
+            raise NoAnswer("no answer", was_sent=True, timed_out=True) from None
+        finally:
+            self.under_way[host] -= 1
+
+    @property
+    def hosts(self) -> list[str]:
+        """Give the hosts in the order of the calls."""
+        return [host for host, _, _ in self.calls]
+
+
+@dataclass
+class Heard:
+    """Count what is told to the observer."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def reached(self, point: str) -> None:
+        """Pass on."""
+
+    def counted(self, name: str, **labels: str) -> None:
+        """Count."""
+        self.counts[" ".join([name, *labels.values()])] += 1
+
+
+def says(status: int, body: bytes = b"{}", *, after_s: float = 0.0, **headers: str) -> Answer:
+    """Answer each call in this way."""
+
+    async def answer(_: dict[str, Any]) -> CallAnswer:
+        await asyncio.sleep(after_s)
+        return CallAnswer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+    return answer
+
+
+async def hangs(_: dict[str, Any]) -> CallAnswer:
+    """Never answer."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def is_down(_: dict[str, Any]) -> CallAnswer:
+    """Refuse the connection."""
+    raise REFUSED
+
+
+@dataclass
+class World:
+    """A caller over scripted services."""
+
+    services: Services
+    caller: ServiceCaller
+    clock: LoopClock
+    heard: Heard
+    number: int = 0
+
+    async def command(
+        self, *, attempt: int = 1, timeout_s: float = 30.0, number: int | None = None, **more: Any
+    ) -> dict[str, Any] | NoReply:
+        """Have a command carried out, and give its reply."""
+        if number is None:
+            self.number += 1
+            number = self.number
+        command = {
+            "command_id": f"p{number}.pay.a{attempt}",
+            "idempotency_key": f"p{number}.pay.a",
+            "process_id": f"p{number}",
+            "service": "payment",
+            "action": "charge",
+            "kind": "action",
+            "attempt": attempt,
+            "deadline": rfc3339(self.clock.now() + round(timeout_s * 1000)),
+            "reply_key": "step-3",
+            **more,
+        }
+        reply = await self.caller.answer(json.dumps(command).encode())
+        if isinstance(reply, NoReply):
+            return reply
+        return {"key": reply.routing_key, **json.loads(reply.body)}
+
+    async def error(self, **command: Any) -> dict[str, Any]:
+        """Have a command carried out, and give the error of its reply."""
+        reply = await self.command(**command)
+        assert isinstance(reply, dict)
+        error: dict[str, Any] = reply["error"]
+        return error
+
+    async def step(self, *, timeout_s: float = 30.0, attempts: int = 3, number: int) -> str:
+        """Do what the orchestrator does for a step: try again after a failure, with backoff."""
+        for attempt in range(1, attempts + 1):
+            reply = await self.command(attempt=attempt, timeout_s=timeout_s, number=number)
+            if not isinstance(reply, dict) or "output" in reply:
+                return "completed"
+            if not reply["error"]["retryable"]:
+                return "failed"
+            await asyncio.sleep(max(2.0 ** (attempt - 1), reply["error"].get("retry_after", 0)))
+        return "spent"
+
+
+def run(
+    test: Callable[[World], Coroutine[Any, Any, None]], limits: CallLimits | None = None, **hosts: Answer
+) -> None:
+    """Run a test over services with these answers."""
+
+    async def main() -> None:
+        services, clock, heard = Services(hosts), LoopClock(EPOCH_MS), Heard()
+        caller = ServiceCaller(
+            "payment",
+            read_addresses(",".join(f"http://{host}" for host in hosts)),
+            calls=services,
+            clock=clock,
+            observer=heard,
+            limits=limits or CallLimits(),
+            user_agent="batuta/test",
+        )
+        await test(World(services, caller, clock, heard))
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def now_s() -> float:
+    """Give the virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+def test_a_command_is_posted_as_it_is_and_its_answer_is_the_reply() -> None:
+    """The body is the command, key and trace are headers, and the reply goes where the command says."""
+
+    async def test(world: World) -> None:
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        CARRIAGE.set(Carriage(traceparent=trace))
+        assert await world.command() == {
+            "key": "step-3.completed",
+            "command_id": "p1.pay.a1",
+            "output": {"paid": True},
+        }
+        host, command, headers = world.services.calls[0]
+        assert (host, command["command_id"]) == ("a", "p1.pay.a1")
+        assert headers["Idempotency-Key"] == "p1.pay.a"
+        assert headers["Content-Type"] == "application/json"
+        assert headers["User-Agent"] == "batuta/test"
+        assert headers["traceparent"] == trace
+        assert "Authorization" not in headers
+        assert world.heard.counts == {"http_call payment 1 completed": 1}
+
+    run(test, a=says(200, b'{"paid": true}'))
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"action": "../admin"}, "invalid_command"),
+        ({"action": "charge?x=1"}, "invalid_command"),
+        ({"idempotency_key": "a\r\nX: y"}, "invalid_command"),
+    ],
+)
+def test_nothing_of_a_command_gets_into_the_address_or_between_headers(
+    more: dict[str, str], code: str
+) -> None:
+    """A command that somebody wrote by hand is refused before anything is sent."""
+
+    async def test(world: World) -> None:
+        error = await world.error(**more)
+        assert (error["code"], error["retryable"]) == (code, False)
+        assert not world.services.calls
+
+    run(test, a=says(200))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"command_id": ""}', b'{"a":1,"a":2}'])
+def test_what_is_no_command_is_unanswerable(body: bytes) -> None:
+    """Nobody could tell what a reply would belong to: it becomes a dead letter."""
+
+    async def test(world: World) -> None:
+        assert await world.caller.answer(body) is NoReply.UNANSWERABLE
+
+    run(test, a=says(200))
+
+
+def test_an_accepted_command_is_answered_elsewhere() -> None:
+    """202 takes the command off the queue and makes no reply."""
+
+    async def test(world: World) -> None:
+        assert await world.command() is NoReply.ELSEWHERE
+
+    run(test, a=says(202, b""))
+
+
+@pytest.mark.parametrize("refusal", [is_down, says(503), says(429), says(425)])
+def test_a_command_that_was_refused_goes_at_once_to_another_address(refusal: Answer) -> None:
+    """Nothing happened there, so the same attempt may go on."""
+
+    async def test(world: World) -> None:
+        reply = await world.command()
+        assert isinstance(reply, dict)
+        assert reply["output"] == {"by": "b"}
+        assert world.services.hosts == ["a", "b"]
+        assert now_s() == 0
+
+    run(test, a=refusal, b=says(200, b'{"by": "b"}'))
+
+
+@pytest.mark.parametrize("trouble", [says(500), says(502), says(504), says(408)])
+def test_a_command_whose_outcome_is_unknown_goes_nowhere_else(trouble: Answer) -> None:
+    """The first address may have done it: only the next attempt, with the same key, may try again."""
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["retryable"], error["effect_unknown"]) == (True, True)
+        assert world.services.hosts == ["a"]
+
+    run(test, a=trouble, b=says(200))
+
+
+def test_a_command_that_all_refuse_fails_at_once_with_the_shortest_pause() -> None:
+    """Each address is asked once."""
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["code"], error["retryable"], error["retry_after"]) == ("unavailable", True, 4)
+        assert "effect_unknown" not in error
+        assert world.services.hosts == ["a", "b", "c"]
+        assert now_s() == 0
+
+    run(test, a=says(503, retry_after="9"), b=says(503, retry_after="4"), c=says(429, retry_after="60"))
+
+
+def test_a_refusal_of_a_command_that_came_before_proves_nothing() -> None:
+    """The process that had it first may have sent it: that nothing happened would be a guess."""
+
+    async def test(world: World) -> None:
+        CARRIAGE.set(Carriage(may_have_come_before=True))
+        assert (await world.error())["effect_unknown"] is True
+
+    run(test, a=is_down)
+
+
+def test_a_call_ends_with_the_time_of_its_command() -> None:
+    """The deadline in the command bounds the call; a shorter limit of the settings comes first."""
+
+    async def until_the_deadline(world: World) -> None:
+        error = await world.error(timeout_s=12)
+        assert (error["code"], error["effect_unknown"], now_s()) == ("timeout", True, 12)
+
+    async def until_the_limit(world: World) -> None:
+        assert (await world.error(timeout_s=12))["code"] == "timeout"
+        assert now_s() == 3
+
+    run(until_the_deadline, a=hangs)
+    run(until_the_limit, CallLimits(seconds_max=3), a=hangs)
+
+
+def test_a_command_past_its_deadline_is_carried_out_all_the_same() -> None:
+    """The deadline is advice: a late success counts, and what waited through an outage is healthy work."""
+
+    async def test(world: World) -> None:
+        reply = await world.command(timeout_s=-60)
+        assert isinstance(reply, dict)
+        assert "output" in reply
+
+    run(test, a=says(200, after_s=1))
+
+
+def test_while_the_breaker_is_open_commands_wait_and_spend_no_attempts() -> None:
+    """They go out when the service is back, in the same attempt; until then one of them tries now and then."""
+
+    async def is_back_after_ten_seconds(_: dict[str, Any]) -> CallAnswer:
+        if now_s() < 10:
+            raise REFUSED
+        return CallAnswer(200, {}, b"{}")
+
+    async def test(world: World) -> None:
+        for _ in range(3):
+            assert (await world.error())["code"] == "unavailable"
+        assert world.heard.counts["http_breaker_opened payment"] == 1
+        waiting = [asyncio.create_task(world.command()) for _ in range(50)]
+        replies = await asyncio.gather(*waiting)
+        failed = [reply for reply in replies if isinstance(reply, dict) and "error" in reply]
+        assert len(failed) <= 4
+        assert now_s() < 20
+
+    run(test, a=is_back_after_ten_seconds)
+
+
+def test_a_command_that_can_not_be_sent_is_answered_before_its_time_is_over() -> None:
+    """Unanswered it would count as one that may have had an effect; so it says that nothing happened."""
+
+    async def test(world: World) -> None:
+        for _ in range(3):
+            await world.error()
+        world.services.by_host["a"] = hangs
+        first = asyncio.create_task(world.error())
+        await asyncio.sleep(0)  # it is the one that tries whether the service is back
+        error = await world.error(timeout_s=10)
+        assert (error["code"], error["retryable"]) == ("unavailable", True)
+        assert "effect_unknown" not in error
+        assert now_s() == pytest.approx(9)
+        assert (await first)["code"] == "timeout"
+
+    run(test, a=is_down)
+
+
+def test_no_address_has_more_calls_than_its_limit_and_the_rest_waits() -> None:
+    """Thirty commands for two addresses that take five each: all are carried out."""
+
+    async def test(world: World) -> None:
+        replies = await asyncio.gather(*(world.command() for _ in range(30)))
+        assert all(isinstance(reply, dict) and "output" in reply for reply in replies)
+        assert world.services.most == {"a": 5, "b": 5}
+
+    run(test, CallLimits(at_once=5), a=says(200, after_s=1), b=says(200, after_s=1))
+
+
+def test_one_that_hangs_and_one_that_answers_500_cost_no_process_its_end() -> None:
+    """Three addresses, one is well: every step completes, and within seconds all load goes to the good one."""
+
+    async def test(world: World) -> None:
+        steps = []
+        for number in range(100):
+            steps.append(asyncio.create_task(world.step(number=number)))
+            await asyncio.sleep(0.05)
+        assert Counter(await asyncio.gather(*steps)) == {"completed": 100}
+        late = [
+            host
+            for host, command, _ in world.services.calls
+            if int(command["process_id"][1:]) >= 40 and command["attempt"] == 1
+        ]
+        assert late.count("good") >= len(late) - 3
+
+    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.02))
+
+
+def test_one_process_after_the_other_completes_too() -> None:
+    """With little load each try of a bad address is felt, but none of the processes meets it twice in a row."""
+
+    async def test(world: World) -> None:
+        ends = [await world.step(number=number) for number in range(12)]
+        assert Counter(ends) == {"completed": 12}
+
+    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.02))
+
+
+def test_a_burst_at_the_start_costs_no_process_its_end() -> None:
+    """Two hundred commands at once, before anything is known of the addresses; some of them hang."""
+
+    async def test(world: World) -> None:
+        ends = await asyncio.gather(*(world.step(number=number) for number in range(200)))
+        assert Counter(ends) == {"completed": 200}
+        assert world.services.most["hanging"] <= 3
+
+    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.1))
+
+
+def test_what_waits_is_let_go_and_what_is_under_way_is_finished() -> None:
+    """At the end of the role: a waiting command goes back to the queue unsent, a call gets its answer."""
+
+    async def test(world: World) -> None:
+        called = asyncio.create_task(world.command())
+        waits = asyncio.create_task(world.command())
+        await asyncio.sleep(1)
+        world.caller.let_go()
+        await world.caller.finish(within_s=8)
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        with pytest.raises(asyncio.CancelledError):
+            await world.command()
+        reply = await called
+        assert isinstance(reply, dict)
+        assert "output" in reply
+        assert len(world.services.calls) == 1
+
+    run(test, CallLimits(at_once=1), a=says(200, after_s=3))
+
+
+def test_a_call_that_outlasts_the_grace_is_broken_off_without_a_reply() -> None:
+    """Its command stays unacknowledged: it comes again, with the same key."""
+
+    async def test(world: World) -> None:
+        called = asyncio.create_task(world.command())
+        await asyncio.sleep(1)
+        world.caller.let_go()
+        await world.caller.finish(within_s=2)
+        with pytest.raises(asyncio.CancelledError):
+            await called
+        assert now_s() == 3
+        assert world.caller.report().addresses[0].outstanding == 0
+
+    run(test, a=hangs)
+
+
+def test_the_report_says_how_each_address_does() -> None:
+    """Figures of the last calls, and where each stands."""
+
+    async def test(world: World) -> None:
+        await asyncio.gather(*(world.command() for _ in range(4)))
+        report = world.caller.report()
+        good, down = report.addresses
+        assert (report.service, report.breaker, report.waiting) == ("payment", "closed", 0)
+        assert (good.url, good.state, good.succeeded, good.median_s) == ("http://good", "well", 4, 0.5)
+        assert (down.state, down.calls, down.succeeded, down.median_s) == ("well", 2, 0, None)
+
+    run(test, good=says(200, after_s=0.5), down=is_down)
+
+
+def test_a_reply_is_written_for_the_bus() -> None:
+    """Its id follows from the command, so that a repetition is the same message."""
+
+    async def test(world: World) -> None:
+        body = json.dumps({"command_id": "p.pay.a1", "action": "charge", "process_id": "p"}).encode()
+        reply = await world.caller.answer(body)
+        assert isinstance(reply, ReplyMessage)
+        assert (reply.message_id, reply.routing_key) == ("p.pay.a1.completed", "step.completed")
+
+    run(test, a=says(200))
