@@ -5,28 +5,32 @@ import math
 import secrets
 import sys
 import time
-from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adapters.http.checking import http_wire
+from adapters.http.calls import HttpCalls
 from adapters.rabbitmq.checking import rabbit_wire
+from adapters.rabbitmq.topology import Names
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, say, show
 from api.cli.tables import plain, table_of
+from saga.calling.address import InvalidAddress, read_addresses
 from saga.conformance.bench import Bench, Subject
 from saga.conformance.cases import Case
 from saga.conformance.check import CASES
 from saga.conformance.check import check as run_cases
+from saga.conformance.over_http import HttpWire
 from saga.conformance.wire import NotReachable, Wire
 from saga.messages.json_text import JsonObject
 
 _TIMEOUT_MAX_S = 600
 _RUN_DIGITS = 4  # of two each
+_CONNECTIONS_MAX = 8
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "cyan", "unclear": "yellow"}
 
 
@@ -58,7 +62,7 @@ def check(output: Output, target: str, *, asked: Asked, broker: Broker) -> Exit:
     _confirm(target, asked)
     is_address = "://" in target
     run_id = f"check-{secrets.token_hex(_RUN_DIGITS)}"
-    wire = http_wire(target) if is_address else _over_the_broker(target, broker, run_id)
+    wire = _over_http(target) if is_address else _over_the_broker(target, broker, run_id)
     subject = Subject(
         service="checked" if is_address else target,
         action=asked.action,
@@ -71,8 +75,6 @@ def check(output: Output, target: str, *, asked: Asked, broker: Broker) -> Exit:
         found = asyncio.run(_run(wire, subject, run_id, asked))
     except NotReachable as error:
         raise CommandError(Exit.NOT_REACHABLE, str(error)) from None
-    except ValueError as error:
-        raise CommandError(Exit.USAGE, str(error)) from None
     shown = _without_credentials(target) if is_address else target
     show({"target": shown, "process_ids": f"{run_id}-*", **found}, output, _report)
     return Exit.ERROR if found["failed"] else Exit.WELL
@@ -104,11 +106,30 @@ def _confirm(target: str, asked: Asked) -> None:
         raise CommandError(Exit.USAGE, "nothing was sent")
 
 
+@asynccontextmanager
+async def _over_http(url: str) -> AsyncIterator[Wire]:
+    try:
+        (address,) = read_addresses(url)
+    except InvalidAddress as error:
+        raise CommandError(Exit.USAGE, f"the address of the participant {error}") from None
+    except ValueError:
+        raise CommandError(Exit.USAGE, "give one address: each is checked by itself") from None
+    calls = HttpCalls(connections_max=_CONNECTIONS_MAX)
+    try:
+        yield HttpWire(calls, address)
+    finally:
+        await calls.close()
+
+
 def _over_the_broker(service: str, broker: Broker, run_id: str) -> AbstractAsyncContextManager[Wire]:
     if not broker.url:
         raise CommandError(
             Exit.USAGE, f"{service!r} is no address, so it is a service: name its broker by --amqp-url"
         )
+    try:
+        Names(broker.prefix).step_queue(service)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
     return rabbit_wire(broker.url, service, prefix=broker.prefix, run_id=run_id)
 
 

@@ -1,9 +1,10 @@
-"""Read the answers of participants: over the broker by the words of their replies, over HTTP by the status."""
+"""Read the answers of participants: over the broker by the words of their replies, over HTTP by the verdict."""
 
 from functools import cache
 
 from jsonschema import Draft202012Validator
 
+from saga.calling.verdict import Completed, Elsewhere, Failed
 from saga.conformance.wire import Answer, Word
 from saga.contract.schemas import SCHEMAS
 from saga.messages import strict_json
@@ -12,10 +13,8 @@ from saga.messages.reply import CompletedReply, FailedReply, InvalidReply, parse
 
 _SHOWN_MAX = 160
 _PROBLEMS_MAX = 3
-_ACCEPTED = 202
-_NOT_FOUND = frozenset({404, 410})
-_RETRYABLE = frozenset({408, 425, 429})
-_REDIRECTS, _REFUSALS, _TROUBLE = 300, 400, 500
+# What the orchestrator calls an answer that it can't use as it came.
+_OF_FORM = frozenset({"unusable_output", "redirected"})
 
 
 def silent(reason: str) -> Answer:
@@ -64,27 +63,25 @@ def judged(word: str, reply: Json) -> tuple[str, ...]:
     )
 
 
-def read_response(status: int, body: bytes, *, is_late: bool = False) -> Answer:
-    """Read an answer over HTTP as the orchestrator does."""
-    said = f"HTTP {status}"
-    if status == _ACCEPTED:
-        return Answer(Word.ELSEWHERE, f"{said}: it answers at POST /step/…, which is not seen here")
-    try:
-        value: Json = strict_json.decode(body)
-        problem = ""
-    except (strict_json.MalformedJson, strict_json.UnstorableJson) as error:
-        value, problem = None, f"{said} with a body that can't be read: {error}"
-    if status < _REDIRECTS:
-        problems = (problem,) if problem else ()
-        said = f"{said} {_shown(value)}"
-        return Answer(Word.COMPLETED, said, output=value, is_late=is_late, problems=problems)
-    if status < _REFUSALS:
-        problem = f"{said}: redirects are not followed"
-        return Answer(Word.FAILED, said, retryable=False, is_late=is_late, problems=(problem,))
-    code = "not_found" if status in _NOT_FOUND else f"http_{status}"
-    retryable = status >= _TROUBLE or status in _RETRYABLE
-    again = "retryable" if retryable else "for good"
-    return Answer(Word.FAILED, f"{said}: failed {again}", code=code, retryable=retryable, is_late=is_late)
+def read_verdict(outcome: Completed | Elsewhere | Failed, said: str, *, is_late: bool = False) -> Answer:
+    """Read what the orchestrator makes of an answer over HTTP; `said` is the answer's status, for people."""
+    match outcome:
+        case Elsewhere():
+            where = f"{said}: it answers at POST /step/…, which is not seen here"
+            return Answer(Word.ELSEWHERE, where, is_late=is_late)
+        case Completed(output=output):
+            return Answer(Word.COMPLETED, f"{said} {_shown(output)}", output=output, is_late=is_late)
+        case Failed(failure=failure):
+            again = "retryable" if failure.retryable else "for good"
+            is_unreadable = failure.code in _OF_FORM
+            return Answer(
+                Word.FAILED,
+                f"{said}: failed {again}, {failure.code}",
+                code=failure.code,
+                retryable=failure.retryable,
+                is_late=is_late,
+                problems=(f"{said}: {failure.message}",) if is_unreadable else (),
+            )
 
 
 @cache

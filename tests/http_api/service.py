@@ -147,7 +147,9 @@ def initial(process_id: str, catalog: Catalog, *, at: int = 1_000) -> Transition
 
 
 @contextlib.asynccontextmanager
-async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) -> AsyncIterator[Service]:
+async def running_service(
+    folder: Path, *, tokens: tuple[ApiToken, ...] = (), settings: Settings | None = None
+) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts."""
     store = await EmbeddedStore.open(folder)
     catalog = Catalog(store.definitions)
@@ -167,7 +169,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     async def readiness() -> tuple[str, ...]:
         return held[0].not_ready
 
-    settings = Settings(http_port=0, api_tokens=tokens)
+    settings = settings or Settings(http_port=0, api_tokens=tokens)
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     histories = StoredHistories(store.log, catalog)
     services = Services(

@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 ACTION, COMPENSATION, VERIFY = "reserve", "release", "status"
 
 
-class Died(Exception):
+class Died(Exception):  # noqa: N818 - the name of what happened
     """Say that the participant is gone."""
 
 
@@ -39,12 +39,8 @@ class ModelParticipant:
         """Give the reply with its `word`; None is silence. Raises Died where it doesn't live any more."""
         if self.is_dead:
             raise Died
-        try:
-            command = json.loads(body)
-            is_command = isinstance(command["command_id"], str) and bool(command["idempotency_key"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            is_command = False
-        if not is_command:
+        command = _read(body)
+        if command is None:
             return self._garbage()
         answer = await self._carry_out(command)
         return self._spoilt(command, answer) if answer is not None else None
@@ -73,9 +69,7 @@ class ModelParticipant:
                 return self._say(command)
         if "is silent about unknown actions" in self.faults:
             return None
-        return self._failed(
-            command, "unknown_action", retryable="retries unknown actions" in self.faults
-        )
+        return self._failed(command, "unknown_action", retryable="retries unknown actions" in self.faults)
 
     async def _do(self, command: Command) -> Answer | None:
         if "does nothing" in self.faults:
@@ -145,3 +139,12 @@ class ModelParticipant:
     def _failed(self, command: Command, code: str, *, retryable: bool = False) -> Answer:
         error = {"code": code, "message": "no", "retryable": retryable}
         return {"word": "failed", "command_id": command["command_id"], "error": error}
+
+
+def _read(body: bytes) -> Command | None:
+    try:
+        command: Command = json.loads(body)
+        is_command = isinstance(command["command_id"], str) and bool(command["idempotency_key"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return command if is_command else None

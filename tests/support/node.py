@@ -67,5 +67,8 @@ def find_node() -> Node:
         folder = Path(found.origin).parent
         program = str(folder / "bin" / "node")
         return Node(program, (program, str(folder / "lib/node_modules/npm/bin/npm-cli.js")))
-    assert node and npm, "the tests need Node and npm: `make test-tools` gets them"
+    missing = [name for name, path in (("node", node), ("npm", npm)) if not path]
+    assert not missing, f"the tests need {missing}: `make test-tools` gets them"
+    assert node
+    assert npm
     return Node(node, (npm,))
