@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from api import problems
+from saga.conformance.check import CASES
 from saga.contract.log_entries import APART, data_schema, event_class, events_schema, sentence
 from saga.contract.schemas import SCHEMAS
 from saga.process import codec
@@ -27,6 +28,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "events.md": _events_page(),
         REFERENCE / "problems.md": _problems_page(),
         REFERENCE / "statuses.md": _statuses_page(),
+        REFERENCE / "participant-check.md": _check_page(),
         **{
             REFERENCE / "schemas" / f"{name}.json": json.dumps(schema, indent=2) + "\n"
             for name, schema in SCHEMAS.items()
@@ -55,6 +57,15 @@ def _problems_page() -> str:
 
 def _statuses_page() -> str:
     return f"{_STATUSES_HEAD}\n```mermaid\nstateDiagram-v2\n{''.join(_moves())}```\n{_STATUSES_TAIL}"
+
+
+def _check_page() -> str:
+    needs = [" ".join(f"`{need}`" for need in case.needs) for case in CASES]
+    rows = "\n".join(
+        f"| `{case.name}` | {case.title} | {needed} | {case.why} | {case.advice} |"
+        for case, needed in zip(CASES, needs, strict=True)
+    )
+    return f"{_CHECK_HEAD}\n{rows}\n"
 
 
 def _moves() -> Iterator[str]:
@@ -94,6 +105,16 @@ value that was sent is repeated, and no internal name is shown. `503` and `429` 
 
 | name | status | title | what it means |
 |---|---|---|---|"""  # noqa: E501 - likewise
+
+_CHECK_HEAD = f"""# Cases of the participants' check
+
+{_NOTE}
+
+What `saga participant check` tries, in this order, and what each case needs on the command line.
+[How to use it](../how-to/check-a-participant.md).
+
+| case | what is tried | needs | why it matters | what to do where it fails |
+|---|---|---|---|---|"""
 
 _STATUSES_HEAD = f"""# Statuses
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SUBJECT = Subject("checked", ACTION, COMPENSATION, VERIFY, is_fencing=True)
 
 
-def _over_http(participant: ModelParticipant) -> Respond:
+def over_http(participant: ModelParticipant) -> Respond:
     """Serve a participant as a web service would: the status says what its answer is."""
 
     async def respond(request: RawRequest, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +68,7 @@ def _found(document: JsonObject, verdict: str) -> dict[str, str]:
 
 async def test_a_good_service_passes() -> None:
     """Each command is posted to its action's address with its key, as the orchestrator does it."""
-    async with raw_server(_over_http(ModelParticipant())) as server, _bench(server) as bench:
+    async with raw_server(over_http(ModelParticipant())) as server, _bench(server) as bench:
         document = await check(bench)
 
     assert _found(document, "failed") == {}
