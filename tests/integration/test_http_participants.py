@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from adapters.embedded.store import EmbeddedStore
+from adapters.http import client
 from adapters.http.calls import HttpCalls
 from adapters.telemetry.metrics import PrometheusObserver
 from saga.calling.address import read_addresses
@@ -22,7 +23,7 @@ from saga.messages.timestamps import rfc3339
 from saga.ports.bus import Exchange, OutgoingMessage
 from tests.contract.carriers import Inbox
 from tests.support.http_service import always, http_service
-from tests.support.raw_http import RawRequest, answer, hang, hang_up, raw_server
+from tests.support.raw_http import CERTIFICATE, RawRequest, answer, hang, hang_up, raw_server
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -231,17 +232,42 @@ async def test_an_accepted_command_is_off_the_queue_without_a_reply(tmp_path: Pa
         assert opened.counted("elsewhere") == 1
 
 
-async def test_a_server_with_a_certificate_of_its_own_making_is_not_trusted(tmp_path: Path) -> None:
-    """TLS is verified: nothing is sent to a server that can't prove who it is."""
-    async with (
-        raw_server(answer()) as server,
-        world(tmp_path, server.url.replace("http:", "https:")) as opened,
-    ):
-        error = (await opened.reply())["error"]
+async def test_only_a_server_that_can_prove_who_it_is_gets_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS is verified; SSL_CERT_FILE names an authority of one's own."""
+    async with raw_server(answer(), with_tls=True) as server:
+        for name, is_trusted in (("stranger", False), ("known", True)):
+            if is_trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+            client._trust.cache_clear()
+            async with world(tmp_path / name, server.url) as opened:
+                reply = await opened.reply()
+            assert ("output" in reply) is is_trusted
+            assert len(server.requests) == int(is_trusted)
+            if not is_trusted:
+                assert reply["error"]["code"] == "unavailable"
+                assert "effect_unknown" not in reply["error"]
+    client._trust.cache_clear()
 
-        assert error["code"] == "unavailable"
-        assert "effect_unknown" not in error
-        assert not server.requests
+
+async def test_a_command_that_an_earlier_server_had_is_known_as_such(tmp_path: Path) -> None:
+    """What was in the file at the start may have been called: a refusal of it leaves its outcome open."""
+    store = await EmbeddedStore.open(tmp_path)
+    await store.bus.declare(["payment"])
+    await store.close()
+    async with raw_server(hang) as gone:
+        url = gone.url
+    early = await EmbeddedStore.open(tmp_path)
+    unserved = World(early, asyncio.Event(), asyncio.create_task(asyncio.sleep(0)), CollectorRegistry())
+    await unserved.command(1)
+    await unserved.running
+    await early.close()
+
+    async with world(tmp_path, url) as opened:
+        await eventually(lambda: opened.inbox.deliveries)
+        assert json.loads(opened.inbox.bodies[0])["error"]["effect_unknown"] is True
+        assert "effect_unknown" not in (await opened.reply())["error"]
 
 
 async def test_the_load_goes_to_the_address_that_is_well(tmp_path: Path) -> None:
