@@ -71,6 +71,34 @@ def test_what_is_no_command_is_unanswerable(body: bytes) -> None:
     run(test, a=says(200))
 
 
+def test_an_output_that_grows_too_long_by_being_written_is_refused() -> None:
+    """`1e9` comes back as `1000000000.0`: what was below the limit as it came may be above it as it is kept."""
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["code"], error["retryable"], error["effect_unknown"]) == (
+            "unusable_output",
+            False,
+            True,
+        )
+
+    run(test, a=says(200, b"[" + b",".join([b"1e9"] * 200_000) + b"]"))
+
+
+def test_a_defect_of_ours_is_answered_too() -> None:
+    """A handler that raised would keep its command, and its place among those in hand, for ever."""
+
+    async def breaks(_: dict[str, Any]) -> CallAnswer:
+        raise ZeroDivisionError
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["code"], error["retryable"], error["effect_unknown"]) == ("call_error", True, True)
+        assert world.caller.report().addresses[0].outstanding == 0
+
+    run(test, a=breaks)
+
+
 def test_an_accepted_command_is_answered_elsewhere() -> None:
     """202 takes the command off the queue and makes no reply."""
 
@@ -255,3 +283,37 @@ def test_a_reply_is_written_for_the_bus() -> None:
         assert (reply.message_id, reply.routing_key) == ("p.pay.a1.completed", "step.completed")
 
     run(test, a=says(200))
+
+
+def test_a_command_that_comes_again_while_it_is_called_is_called_once() -> None:
+    """The broker repeats what was unacknowledged when it lost us; both deliveries get the one answer."""
+
+    async def test(world: World) -> None:
+        first = asyncio.create_task(world.command(number=7))
+        await asyncio.sleep(1)
+        second = asyncio.create_task(world.command(number=7))
+        assert await second == await first
+        assert len(world.services.calls) == 1
+
+    run(test, a=says(200, after_s=3))
+
+
+def test_no_command_is_held_as_long_as_the_broker_waits() -> None:
+    """A step may take a day, but a call ends after 25 minutes, and the wait for an address after ten."""
+
+    async def called(world: World) -> None:
+        assert (await world.error(timeout_s=86_400))["code"] == "timeout"
+        assert now_s() == 1_500
+
+    async def not_sent(world: World) -> None:
+        for _ in range(3):
+            await world.error()
+        world.services.by_host["a"] = hangs
+        probe = asyncio.create_task(world.error(timeout_s=86_400))
+        await asyncio.sleep(0)
+        assert (await world.error(timeout_s=86_400))["code"] == "unavailable"
+        assert now_s() == pytest.approx(600)
+        await probe
+
+    run(called, a=hangs)
+    run(not_sent, a=is_down)
