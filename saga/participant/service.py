@@ -15,7 +15,7 @@ from saga.ports.participants import ParticipantTransport
 TRANSPORTS = "batuta.participant_transports"
 _TRANSPORT_OF_SCHEME = {"amqp": "rabbitmq", "amqps": "rabbitmq"}
 _DEFAULT_PREFIX = "saga"
-_DEFAULT_CONCURRENCY = 10
+DEFAULT_CONCURRENCY = 10
 
 Connect = Callable[[str, str], Awaitable[ParticipantTransport]]
 
@@ -24,7 +24,7 @@ def run(
     *participants: Participant,
     url: str | None = None,
     prefix: str | None = None,
-    concurrency: int = _DEFAULT_CONCURRENCY,
+    concurrency: int = DEFAULT_CONCURRENCY,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns when what was in hand is finished, within the grace.
 
@@ -39,7 +39,7 @@ def run(
 
 
 async def serve(
-    *participants: Participant, transport: ParticipantTransport, concurrency: int = _DEFAULT_CONCURRENCY
+    *participants: Participant, transport: ParticipantTransport, concurrency: int = DEFAULT_CONCURRENCY
 ) -> None:
     """Begin to serve on a transport, one queue per participant; closing the transport ends it."""
     for participant in participants:

@@ -119,7 +119,7 @@ class InMemoryParticipants:
             CARRIAGE.set(Carriage(traceparent if isinstance(traceparent, str) else None))
             reply = await handler(delivery.body)
             if not isinstance(reply, NoReply):
-                self._broker.put(_reply(reply))
+                self._broker.put(reply_in_memory(reply))
             elif reply is NoReply.UNANSWERABLE:
                 self._bury(delivery)
             await delivery.acknowledge()
@@ -129,7 +129,7 @@ class InMemoryParticipants:
 
     async def report(self, message: ReplyMessage) -> None:
         """Put a progress report in line."""
-        self._broker.put(_reply(message))
+        self._broker.put(reply_in_memory(message))
 
     async def close(self) -> None:
         """Take no more, finish what is in hand within the grace, put the rest back."""
@@ -157,5 +157,6 @@ def as_in_memory(message: OutgoingMessage) -> InMemoryMessage:
     )
 
 
-def _reply(reply: ReplyMessage) -> InMemoryMessage:
+def reply_in_memory(reply: ReplyMessage) -> InMemoryMessage:
+    """Give a participant's reply as the broker keeps it."""
     return InMemoryMessage(exchange_name(Exchange.EVENTS), reply.routing_key, reply.body, reply.message_id)
