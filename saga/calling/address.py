@@ -7,7 +7,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 ADDRESSES_MAX = 64
 _LENGTH_MAX = 2_048
-_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,126}}\.?|\[[0-9A-Fa-f:.]{{2,45}}\]")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 

@@ -23,6 +23,7 @@ from saga.calling.verdict import (
     Verdict,
     judge,
     judge_silence,
+    unusable,
 )
 from saga.calling.waiting_line import WaitingLine
 from saga.errors import NotReady
@@ -44,6 +45,9 @@ _CALL_MIN_S = 5.0
 # A command that could not be sent is answered so long before its deadline: an attempt that stays unanswered
 # counts as one that may have had an effect.
 _ANSWER_BEFORE_S = 1.0
+# The broker takes a command back, and its channel down, that is unacknowledged for half an hour.
+_WAIT_MAX_S = 600.0
+_CALL_MAX_S = 1_500.0
 _ACTION = re.compile(NAME_PATTERN)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -90,6 +94,7 @@ class ServiceCaller:
         self._waiting = WaitingLine(self._balance)
         self._breaker = Breaker.CLOSED
         self._under_way: set[asyncio.Task[Verdict]] = set()
+        self._in_hand: dict[str, asyncio.Task[Completed | Elsewhere | Failed]] = {}
 
     async def answer(self, body: bytes) -> ReplyMessage | NoReply:
         """Carry out one command. Raises CancelledError where it was let go, and never anything else."""
@@ -101,10 +106,24 @@ class ServiceCaller:
         if _ACTION.fullmatch(command.action) is None or _KEY.fullmatch(command.idempotency_key) is None:
             message = "the action or the idempotency key can't be sent over HTTP"
             return replies.failed(command, Failure("invalid_command", message, retryable=False))
-        outcome = await self._carry_out(command, body, CARRIAGE.get())
+        try:
+            return self._reply(command, await self._once(command, body, CARRIAGE.get()))
+        except Exception:  # noqa: BLE001 - whatever it was, the orchestrator must hear of it
+            _log.exception("%s: the call for %s failed unexpectedly", self.service, command.command_id)
+            message = "the call failed unexpectedly; the log of the role http-participants says more"
+            failure = Failure("call_error", message, retryable=True, effect_unknown=True)
+            return replies.failed(command, failure)
+
+    @staticmethod
+    def _reply(command: StepCommand, outcome: Completed | Elsewhere | Failed) -> ReplyMessage | NoReply:
         match outcome:
             case Completed(output=output):
-                return replies.completed(command, output)
+                try:
+                    return replies.completed(command, output)
+                except (
+                    replies.UnusableOutput
+                ) as error:  # as we write it, it is a little longer than as it came
+                    return replies.failed(command, unusable(f"the answer can't be kept: {error}"))
             case Elsewhere():
                 return NoReply.ELSEWHERE
             case Failed(failure=failure):
@@ -150,6 +169,24 @@ class ServiceCaller:
             p95_s=_quantile(durations_s, 0.95),
         )
 
+    async def _once(
+        self, command: StepCommand, body: bytes, carriage: Carriage
+    ) -> Completed | Elsewhere | Failed:
+        """Carry out a command, or wait for its end where it is in hand already.
+
+        A broker that lost our connection delivers again what is still being called: two calls at once with the
+        same key are what services take worst.
+        """
+        running = self._in_hand.get(command.command_id)
+        if running is not None:
+            return await asyncio.shield(running)
+        running = asyncio.create_task(self._carry_out(command, body, carriage))
+        self._in_hand[command.command_id] = running
+        try:
+            return await running
+        finally:
+            del self._in_hand[command.command_id]
+
     async def _carry_out(
         self, command: StepCommand, body: bytes, carriage: Carriage
     ) -> Completed | Elsewhere | Failed:
@@ -174,7 +211,8 @@ class ServiceCaller:
                 left_s = command.deadline.timestamp() - self._clock.now() / 1000
             except NotReady:
                 left_s = _NO_DEADLINE_S  # nobody knows the time: the orchestrator minds its own
-        return _Times(now + max(left_s - _ANSWER_BEFORE_S, 0.0), now + max(left_s, _CALL_MIN_S))
+        wait_s = min(max(left_s - _ANSWER_BEFORE_S, 0.0), _WAIT_MAX_S)
+        return _Times(now + wait_s, now + min(max(left_s, _CALL_MIN_S), _CALL_MAX_S))
 
     async def _call(
         self, call: Call, command: StepCommand, body: bytes, carriage: Carriage, times: _Times
@@ -184,11 +222,9 @@ class ServiceCaller:
         self._under_way.add(task)
         try:
             verdict = await task
-        except asyncio.CancelledError:
-            task.cancel()
-            self._balance.abandon(call)
-            raise
         finally:
+            task.cancel()
+            self._balance.abandon(call)  # where it was broken off; one that has ended is ended already
             self._under_way.discard(task)
             self._waiting.move()
         return verdict.outcome

@@ -16,6 +16,7 @@ _STEADY_AFTER = 10
 # A new address, and one that comes back, may have so many calls at once, and two more with each success.
 _FIRST_CALLS = 2
 _REMEMBERED = 100
+_EJECTIONS_COUNTED = 16
 _FADING = 0.95
 
 
@@ -110,9 +111,11 @@ class Line:
                 return False
             case Health.FAILING:
                 self.answered_at = now
-                return self._failed(call, now, is_certain=False)
+                return self._failed(call, now)
             case Health.SILENT:
-                return self._failed(call, now, is_certain=self.answered_at < call.began_at)
+                # A try that meets the same silence costs as long again: it is not tried sooner than that.
+                is_certain = self.answered_at < call.began_at
+                return self._failed(call, now, is_certain=is_certain, cost_s=lasted_s)
 
     def _succeeded(self, lasted_s: float, now: float) -> None:
         self.answered_at = now
@@ -123,7 +126,7 @@ class Line:
         if self.successes >= _STEADY_AFTER:
             self.ejections = 0
 
-    def _failed(self, call: Call, now: float, *, is_certain: bool) -> bool:
+    def _failed(self, call: Call, now: float, *, is_certain: bool = False, cost_s: float = 0.0) -> bool:
         """Count a failure; `is_certain` where nothing else speaks for the address."""
         self.failures += 1
         if self.is_out:
@@ -132,7 +135,7 @@ class Line:
         elif self.failures < FAILURES_MAX and not is_certain:
             return False
         self.is_out = True
-        self.returns_at = now + min(OUT_FIRST_S * 2.0**self.ejections, OUT_MAX_S)
-        self.ejections = min(self.ejections + 1, 16)
+        self.returns_at = now + min(max(OUT_FIRST_S * 2.0**self.ejections, cost_s), OUT_MAX_S)
+        self.ejections = min(self.ejections + 1, _EJECTIONS_COUNTED)
         self.successes = 0
         return True

@@ -103,7 +103,7 @@ def judge_silence(silence: NoAnswer, *, kind: str, now: dt.datetime) -> Verdict:
         return Verdict(Failed(failure, is_refusal=True), health)
     if silence.status is not None:
         if 200 <= silence.status < 300 and silence.status != 202:  # noqa: PLR2004
-            return Verdict(Failed(_unusable(silence.reason)), Health.WELL)
+            return Verdict(Failed(unusable(silence.reason)), Health.WELL)
         return judge(CallAnswer(silence.status, {}, b""), kind=kind, now=now)
     code = TIMEOUT if silence.timed_out else _LOST
     failure = Failure(code, silence.reason, retryable=True, effect_unknown=True)
@@ -116,10 +116,11 @@ def _completed(answer: CallAnswer) -> Completed | Failed:
     try:
         return Completed(strict_json.decode(answer.body, _OUTPUT_LIMITS))
     except (strict_json.MalformedJson, strict_json.UnstorableJson) as error:
-        return Failed(_unusable(f"the answer can't be kept as JSON: {error}"))
+        return Failed(unusable(f"the answer can't be kept as JSON: {error}"))
 
 
-def _unusable(reason: str) -> Failure:
+def unusable(reason: str) -> Failure:
+    """Say that something happened of which the output is lost."""
     # Another attempt would bring the same again; the effect may be there, so the step is undone.
     return Failure(_UNUSABLE, reason, retryable=False, effect_unknown=True)
 

@@ -1,6 +1,7 @@
 """Say how the participants are: from the queues, and from what the processes that call them report."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from saga.calling.report import read_reports
 from saga.definition.catalog import Catalog
@@ -38,8 +39,9 @@ class ReadServices:
         now = self._clock.now()
         called: dict[str, list[CalledBy]] = {}
         for stored in await self._reports.since(now - REPORT_AGE_MAX_MS):
-            for report in read_reports(stored.text):
-                called.setdefault(report.service, []).append((stored.at, report))
+            with suppress(ValueError):  # of a server of another version, while they are being replaced
+                for report in read_reports(stored.text):
+                    called.setdefault(report.service, []).append((stored.at, report))
         services = sorted(self._catalog.services() | called.keys())
         standings = await self._bus.standings(services)
         return [

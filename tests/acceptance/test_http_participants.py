@@ -108,7 +108,8 @@ async def test_a_bad_address_fails_no_process_and_the_load_leaves_it(
         good = await stack.enter_async_context(http_service(always()))
         stock = await stack.enter_async_context(http_service(always()))
         urls = {
-            "PAYMENT_SERVICE_URL": f"{hanging.url},{failing.url},{good.url.replace('//', '//user:s3cret@')}",
+            "PAYMENT_SERVICE_URL": f"{hanging.url},{failing.url},{_with_secrets(good.url)}",
+            "LOG_LEVEL": "DEBUG",
             "STOCK_SERVICE_URL": stock.url,
         }
         worker = deployed.add(WORKER, **urls)
@@ -222,6 +223,10 @@ async def test_a_service_may_answer_later_and_may_say_no(
 def _done_once(service: HttpService, processes: list[str]) -> None:
     assert set(service.done) == {f"{process_id}.charge.a" for process_id in processes}
     assert set(service.done.values()) == {1}
+
+
+def _with_secrets(url: str) -> str:
+    return url.replace("//", "//user:s3cret@") + "?token=s3cret"
 
 
 def _saga(*arguments: str) -> str:

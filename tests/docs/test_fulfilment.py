@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import secrets
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -183,6 +184,26 @@ def test_the_four_fulfil_orders_together(
         stack.callback(approving.terminate)
         (*_, orders) = [block for block in blocks(EXAMPLES / "README.md") if block.language == "bash"]
         Reader(tmp_path, server.url).run(Block("bash", orders.text, Block("text", _ORDERS_SAY)))
+        assert _kept_and_undone(made["stock"].folder / "stock.journal") == (1, 2)
+        assert _rows(made["payment"].folder / "payment.db") == (1, 2)
+        # The signal that was refused came before it, and the address was refused by itself.
+        assert _rows(made["shipping"].folder / "shipping.db") == (1, 0)
+
+
+def _kept_and_undone(journal: Path) -> tuple[int, int]:
+    """Count what is still reserved, and what was and is released."""
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    undone = {entry["key"] for entry in entries if "undone" in entry}
+    return len({entry["key"] for entry in entries} - undone), len(undone)
+
+
+def _rows(database: Path) -> tuple[int, int]:
+    """Count what was done and stayed, and what was undone."""
+    counted = "SELECT count(*) FROM effects WHERE undone IS"
+    with closing(sqlite3.connect(database)) as db:
+        (kept,) = db.execute(f"{counted} NULL").fetchone()
+        (undone,) = db.execute(f"{counted} NOT NULL").fetchone()
+    return kept, undone
 
 
 def _checked(example: Example, participant: ExampleParticipant, amqp_url: str, prefix: str) -> dict[str, Any]:

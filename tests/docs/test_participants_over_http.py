@@ -38,7 +38,7 @@ def test_every_code_and_state_is_described() -> None:
     page = PAGE.read_text()
     codes = _CODE.findall((ROOT / "saga" / "calling" / "verdict.py").read_text())
     assert len(codes) == 6
-    words = [*codes, "too_early", "too_many_requests", *map(str, LineState)]
+    words = [*codes, "call_error", "too_early", "too_many_requests", *map(str, LineState)]
     assert [word for word in words if f"`{word}`" not in page] == []
 
 

@@ -78,6 +78,17 @@ async def test_a_process_that_is_silent_is_forgotten(service: Service) -> None:
     await service.store.service_reports.withdraw("a:1")
 
 
+async def test_a_report_of_another_version_hides_nothing_else(service: Service) -> None:
+    """While servers are being replaced one of them may say what this one can't read."""
+    at = service.store.clock.now()
+    await service.store.service_reports.save(StoredReport("a:1", at, '[{"unheard": "of"}]'))
+    await _report(service, "b:2", ServiceReport("analysis", "closed", 0, (_address("http://x"),)))
+
+    assert (await _services(service))["analysis"].transport == "http"
+    for reporter in ("a:1", "b:2"):
+        await service.store.service_reports.withdraw(reporter)
+
+
 async def test_reading_them_needs_the_scope_read(tmp_path: Path) -> None:
     """Without a token nobody reads addresses."""
     tokens = tuple(

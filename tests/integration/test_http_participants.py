@@ -23,7 +23,7 @@ from saga.messages.timestamps import rfc3339
 from saga.ports.bus import Exchange, OutgoingMessage
 from tests.contract.carriers import Inbox
 from tests.support.http_service import always, http_service
-from tests.support.raw_http import CERTIFICATE, RawRequest, answer, hang, hang_up, raw_server
+from tests.support.raw_http import CERTIFICATE, RawRequest, answer, drip, hang, hang_up, raw_server
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -197,14 +197,6 @@ async def test_a_service_that_is_down_is_told_from_one_that_lost_a_request(tmp_p
 
 async def test_an_answer_that_drips_ends_with_the_time_of_the_step(tmp_path: Path) -> None:
     """A limit of the settings bounds the whole call, headers and body."""
-
-    async def drip(_: RawRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
     async with (
         raw_server(drip) as server,
         world(tmp_path, server.url, limits=CallLimits(seconds_max=0.3)) as opened,

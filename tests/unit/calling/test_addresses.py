@@ -52,6 +52,8 @@ def test_a_user_becomes_basic_authorization() -> None:
         ("http://h/#canary", "nor a fragment"),
         ("http://[canary", "can't be one"),
         ("http://can<ary>", "names no host"),
+        ("http://canary..x", "names no host"),
+        (f"http://{'canary' * 11}", "names no host"),
         ("http://a,ftp://canary", "its address 2 must begin"),
         ("http://" + "canary" * 400, "2048 at most"),
         (",".join(f"http://h{number}" for number in range(65)), "64 at most"),

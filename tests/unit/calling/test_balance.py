@@ -88,6 +88,17 @@ def test_a_call_that_is_never_answered_ejects_at_once() -> None:
     assert _fail(balance, 0, at=0.0, health=Health.SILENT)
 
 
+def test_an_address_that_does_not_answer_stays_out_as_long_as_that_took() -> None:
+    """The next try may cost a process as long again."""
+    balance = Balance(2, limit=20)
+    others = frozenset({1})
+    hanging = _begin(balance, Wish(refused_by=others))
+    balance.end(hanging, Health.SILENT, 30.0)
+
+    assert balance.states(59.9)[0] is LineState.EJECTED
+    assert balance.states(60.0)[0] is LineState.PROBING
+
+
 def test_a_slow_call_among_quick_ones_ejects_nobody() -> None:
     """A single action that hangs is no sign that the address is bad."""
     balance = Balance(1, limit=20)

@@ -4,173 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from saga.calling.address import read_addresses
-from saga.calling.caller import CallLimits, ServiceCaller
-from saga.messages.timestamps import rfc3339
-from saga.ports.calls import CallAnswer, NoAnswer
+from saga.calling.caller import CallLimits
+from saga.ports.calls import CallAnswer
 from saga.ports.participants import CARRIAGE, Carriage, NoReply, ReplyMessage
-from saga.testing import LoopClock, VirtualTimeLoop
+from tests.unit.calling.scripted import REFUSED, World, hangs, is_down, now_s, run, says
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
-
-    Answer = Callable[[dict[str, Any]], Awaitable[CallAnswer]]
-
-EPOCH_MS = 1_764_000_000_000
-REFUSED = NoAnswer("refused", was_sent=False)
-
-
-@dataclass
-class Services:
-    """Answer calls by the host that is called, and remember them."""
-
-    by_host: dict[str, Answer]
-    calls: list[tuple[str, dict[str, Any], Mapping[str, str]]] = field(default_factory=list)
-    under_way: Counter[str] = field(default_factory=Counter)
-    most: Counter[str] = field(default_factory=Counter)
-
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float
-    ) -> CallAnswer:
-        """Answer as the script of the host says, within the deadline."""
-        host = url.split("/")[2]
-        command = json.loads(body)
-        self.calls.append((host, command, headers))
-        self.under_way[host] += 1
-        self.most[host] = max(self.most[host], self.under_way[host])
-        try:
-            async with asyncio.timeout(deadline_s):
-                return await self.by_host[host](command)
-        except TimeoutError:
-            raise NoAnswer("no answer", was_sent=True, timed_out=True) from None
-        finally:
-            self.under_way[host] -= 1
-
-    @property
-    def hosts(self) -> list[str]:
-        """Give the hosts in the order of the calls."""
-        return [host for host, _, _ in self.calls]
-
-
-@dataclass
-class Heard:
-    """Count what is told to the observer."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def reached(self, point: str) -> None:
-        """Pass on."""
-
-    def counted(self, name: str, **labels: str) -> None:
-        """Count."""
-        self.counts[" ".join([name, *labels.values()])] += 1
-
-
-def says(status: int, body: bytes = b"{}", *, after_s: float = 0.0, **headers: str) -> Answer:
-    """Answer each call in this way."""
-
-    async def answer(_: dict[str, Any]) -> CallAnswer:
-        await asyncio.sleep(after_s)
-        return CallAnswer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
-
-    return answer
-
-
-async def hangs(_: dict[str, Any]) -> CallAnswer:
-    """Never answer."""
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def is_down(_: dict[str, Any]) -> CallAnswer:
-    """Refuse the connection."""
-    raise REFUSED
-
-
-@dataclass
-class World:
-    """A caller over scripted services."""
-
-    services: Services
-    caller: ServiceCaller
-    clock: LoopClock
-    heard: Heard
-    number: int = 0
-
-    async def command(
-        self, *, attempt: int = 1, timeout_s: float = 30.0, number: int | None = None, **more: Any
-    ) -> dict[str, Any] | NoReply:
-        """Have a command carried out, and give its reply."""
-        if number is None:
-            self.number += 1
-            number = self.number
-        command = {
-            "command_id": f"p{number}.pay.a{attempt}",
-            "idempotency_key": f"p{number}.pay.a",
-            "process_id": f"p{number}",
-            "service": "payment",
-            "action": "charge",
-            "kind": "action",
-            "attempt": attempt,
-            "deadline": rfc3339(self.clock.now() + round(timeout_s * 1000)),
-            "reply_key": "step-3",
-            **more,
-        }
-        reply = await self.caller.answer(json.dumps(command).encode())
-        if isinstance(reply, NoReply):
-            return reply
-        return {"key": reply.routing_key, **json.loads(reply.body)}
-
-    async def error(self, **command: Any) -> dict[str, Any]:
-        """Have a command carried out, and give the error of its reply."""
-        reply = await self.command(**command)
-        assert isinstance(reply, dict)
-        error: dict[str, Any] = reply["error"]
-        return error
-
-    async def step(self, *, timeout_s: float = 30.0, attempts: int = 3, number: int) -> str:
-        """Do what the orchestrator does for a step: try again after a failure, with backoff."""
-        for attempt in range(1, attempts + 1):
-            reply = await self.command(attempt=attempt, timeout_s=timeout_s, number=number)
-            if not isinstance(reply, dict) or "output" in reply:
-                return "completed"
-            if not reply["error"]["retryable"]:
-                return "failed"
-            await asyncio.sleep(max(2.0 ** (attempt - 1), reply["error"].get("retry_after", 0)))
-        return "spent"
-
-
-def run(
-    test: Callable[[World], Coroutine[Any, Any, None]], limits: CallLimits | None = None, **hosts: Answer
-) -> None:
-    """Run a test over services with these answers."""
-
-    async def main() -> None:
-        services, clock, heard = Services(hosts), LoopClock(EPOCH_MS), Heard()
-        caller = ServiceCaller(
-            "payment",
-            read_addresses(",".join(f"http://{host}" for host in hosts)),
-            calls=services,
-            clock=clock,
-            observer=heard,
-            limits=limits or CallLimits(),
-            user_agent="batuta/test",
-        )
-        await test(World(services, caller, clock, heard))
-
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(main())
-
-
-def now_s() -> float:
-    """Give the virtual time."""
-    return asyncio.get_running_loop().time()
+    from tests.unit.calling.scripted import Answer
 
 
 def test_a_command_is_posted_as_it_is_and_its_answer_is_the_reply() -> None:
@@ -225,6 +69,34 @@ def test_what_is_no_command_is_unanswerable(body: bytes) -> None:
         assert await world.caller.answer(body) is NoReply.UNANSWERABLE
 
     run(test, a=says(200))
+
+
+def test_an_output_that_grows_too_long_by_being_written_is_refused() -> None:
+    """`1e9` comes back as `1000000000.0`: what was below the limit as it came may be above it as it is kept."""
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["code"], error["retryable"], error["effect_unknown"]) == (
+            "unusable_output",
+            False,
+            True,
+        )
+
+    run(test, a=says(200, b"[" + b",".join([b"1e9"] * 200_000) + b"]"))
+
+
+def test_a_defect_of_ours_is_answered_too() -> None:
+    """A handler that raised would keep its command, and its place among those in hand, for ever."""
+
+    async def breaks(_: dict[str, Any]) -> CallAnswer:
+        raise ZeroDivisionError
+
+    async def test(world: World) -> None:
+        error = await world.error()
+        assert (error["code"], error["retryable"], error["effect_unknown"]) == ("call_error", True, True)
+        assert world.caller.report().addresses[0].outstanding == 0
+
+    run(test, a=breaks)
 
 
 def test_an_accepted_command_is_answered_elsewhere() -> None:
@@ -350,57 +222,6 @@ def test_a_command_that_can_not_be_sent_is_answered_before_its_time_is_over() ->
     run(test, a=is_down)
 
 
-def test_no_address_has_more_calls_than_its_limit_and_the_rest_waits() -> None:
-    """Thirty commands for two addresses that take five each: all are carried out."""
-
-    async def test(world: World) -> None:
-        replies = await asyncio.gather(*(world.command() for _ in range(30)))
-        assert all(isinstance(reply, dict) and "output" in reply for reply in replies)
-        assert world.services.most == {"a": 5, "b": 5}
-
-    run(test, CallLimits(at_once=5), a=says(200, after_s=1), b=says(200, after_s=1))
-
-
-def test_one_that_hangs_and_one_that_answers_500_cost_no_process_its_end() -> None:
-    """Three addresses, one is well: every step completes, and within seconds all load goes to the good one."""
-
-    async def test(world: World) -> None:
-        steps = []
-        for number in range(100):
-            steps.append(asyncio.create_task(world.step(number=number)))
-            await asyncio.sleep(0.05)
-        assert Counter(await asyncio.gather(*steps)) == {"completed": 100}
-        late = [
-            host
-            for host, command, _ in world.services.calls
-            if int(command["process_id"][1:]) >= 40 and command["attempt"] == 1
-        ]
-        assert late.count("good") >= len(late) - 3
-
-    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.02))
-
-
-def test_one_process_after_the_other_completes_too() -> None:
-    """With little load each try of a bad address is felt, but none of the processes meets it twice in a row."""
-
-    async def test(world: World) -> None:
-        ends = [await world.step(number=number) for number in range(12)]
-        assert Counter(ends) == {"completed": 12}
-
-    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.02))
-
-
-def test_a_burst_at_the_start_costs_no_process_its_end() -> None:
-    """Two hundred commands at once, before anything is known of the addresses; some of them hang."""
-
-    async def test(world: World) -> None:
-        ends = await asyncio.gather(*(world.step(number=number) for number in range(200)))
-        assert Counter(ends) == {"completed": 200}
-        assert world.services.most["hanging"] <= 3
-
-    run(test, hanging=hangs, failing=says(500), good=says(200, after_s=0.1))
-
-
 def test_what_waits_is_let_go_and_what_is_under_way_is_finished() -> None:
     """At the end of the role: a waiting command goes back to the queue unsent, a call gets its answer."""
 
@@ -462,3 +283,37 @@ def test_a_reply_is_written_for_the_bus() -> None:
         assert (reply.message_id, reply.routing_key) == ("p.pay.a1.completed", "step.completed")
 
     run(test, a=says(200))
+
+
+def test_a_command_that_comes_again_while_it_is_called_is_called_once() -> None:
+    """The broker repeats what was unacknowledged when it lost us; both deliveries get the one answer."""
+
+    async def test(world: World) -> None:
+        first = asyncio.create_task(world.command(number=7))
+        await asyncio.sleep(1)
+        second = asyncio.create_task(world.command(number=7))
+        assert await second == await first
+        assert len(world.services.calls) == 1
+
+    run(test, a=says(200, after_s=3))
+
+
+def test_no_command_is_held_as_long_as_the_broker_waits() -> None:
+    """A step may take a day, but a call ends after 25 minutes, and the wait for an address after ten."""
+
+    async def called(world: World) -> None:
+        assert (await world.error(timeout_s=86_400))["code"] == "timeout"
+        assert now_s() == 1_500
+
+    async def not_sent(world: World) -> None:
+        for _ in range(3):
+            await world.error()
+        world.services.by_host["a"] = hangs
+        probe = asyncio.create_task(world.error(timeout_s=86_400))
+        await asyncio.sleep(0)
+        assert (await world.error(timeout_s=86_400))["code"] == "unavailable"
+        assert now_s() == pytest.approx(600)
+        await probe
+
+    run(called, a=hangs)
+    run(not_sent, a=is_down)
