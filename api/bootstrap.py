@@ -231,7 +231,10 @@ class _Server:
 
         transport = await self._backends.connect_participants()
         try:
-            await serve_participants(*demo_participants(), transport=transport)
+            # One that has an address is somebody else's: both would take commands from one queue.
+            called = self._settings.service_urls
+            ours = [participant for participant in demo_participants() if participant.service not in called]
+            await serve_participants(*ours, transport=transport)
             await stopping.wait()
         finally:
             await transport.close()

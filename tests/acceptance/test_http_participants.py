@@ -220,6 +220,21 @@ async def test_a_service_may_answer_later_and_may_say_no(
         assert (undo["action"], undo["compensates"]["output"]) == ("release", {"shelf": 3})
 
 
+async def test_a_service_with_an_address_takes_the_place_of_the_demos(tmp_path: Path) -> None:
+    """On the embedded default: the demo's own participant leaves the commands to it."""
+    async with http_service(always()) as ingestion:
+        settings = {"SAGA_DATA": str(tmp_path), "INGESTION_SERVICE_URL": ingestion.url}
+        with SagaServer(["demo"], settings) as server:
+            async with Front(server) as front:
+                body = {"process_type": "document_analysis", "parameters": {"document_id": "doc123"}}
+                started = await asyncio.gather(*(front.http.post("/process", json=body) for _ in range(10)))
+                processes = [answer.json()["process_id"] for answer in started]
+                await front.become(processes, "completed")
+                seen = await front.service("ingestion")
+    assert set(ingestion.done) == {f"{process_id}.ingestion.a" for process_id in processes}
+    assert (seen["transport"], seen["consumers"], seen["other_consumers"]) == ("http", 1, 0)
+
+
 def _done_once(service: HttpService, processes: list[str]) -> None:
     assert set(service.done) == {f"{process_id}.charge.a" for process_id in processes}
     assert set(service.done.values()) == {1}
