@@ -61,7 +61,7 @@ def test_a_pod_can_change_nothing(deployment: dict[str, Any]) -> None:
 
 @each_deployment
 def test_secrets_come_by_files_of_one_secret(deployment: dict[str, Any]) -> None:
-    """No manifest has a secret in it, and no variable shows one; what a file is for is a setting that there is."""
+    """No manifest holds a secret, no variable shows one, and each file is for a setting that there is."""
     container = _container(deployment)
     known = {f"SAGA_{name.upper()}" for name in Settings.model_fields}
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
