@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from typing import Any
 
 import pytest
@@ -43,7 +44,16 @@ def _labels(metric: str) -> set[str]:
 
 def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     """A panel of a metric that isn't there would stay empty, and one that nobody shows is not looked at."""
-    assert {name for query in SHOWN for name in _METRIC.findall(query)} == _there()
+    shown = {name for query in SHOWN for name in _METRIC.findall(query)}
+    assert shown == _there(), "put it into a panel of scripts/dashboard.py, and run that"
+
+
+def test_the_dashboard_is_what_its_script_writes() -> None:
+    """`python scripts/dashboard.py` would change nothing."""
+    written = DEPLOY / "grafana/dashboards/batuta.json"
+    before = written.read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "scripts/dashboard.py"))
+    assert json.dumps(script["dashboard"](), indent=2) + "\n" == before
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
