@@ -19,9 +19,10 @@ from tests.containers.podman import INSIDE, furnish_namespaces, podman, run_fold
 from tests.containers.project import Project
 from tests.containers.standins import make_stand_ins
 from tests.containers.telling import CheckError, check, say, time_limit
+from tests.support.owned_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-URL = "http://127.0.0.1:8003"
+_PASSWORDS = ("RABBITMQ_PASSWORD", "MONGODB_PASSWORD", "MONGODB_ROOT_PASSWORD", "GRAFANA_PASSWORD")
 _DOCKER_ANSWERS_WITHIN_S = 20
 _BUILD_LIMIT_S = 1_200
 _RUN_LIMIT_S = 600
@@ -63,24 +64,22 @@ def _with_podman() -> int:
         with time_limit(_BUILD_LIMIT_S):
             make_stand_ins(engine, ROOT)
             build_image(engine, ROOT)
+            # What earlier builds left would grow with each of them; the layers of today are kept for the next one.
+            engine("image", "prune", "--force", "--filter", "until=24h")
         return run_inside()
 
 
 def _run(engine: Engine) -> None:
     token, token_line = new_token()
     with tempfile.TemporaryDirectory(prefix="batuta-check-") as folder:
-        env_file = Path(folder) / "env"
-        project = Project(engine, ROOT, env_file)
-        env_file.touch()
-        _check_that_a_missing_password_is_told(project)
-        names = ("RABBITMQ_PASSWORD", "MONGODB_PASSWORD", "MONGODB_ROOT_PASSWORD", "GRAFANA_PASSWORD")
-        lines = [f"{name}={secrets.token_hex(16)}" for name in names]
-        env_file.write_text("\n".join([*lines, f"SAGA_API_TOKENS={token_line}", ""]), encoding="utf-8")
+        variables = _variables(Path(folder), token_line)
+        _check_that_a_missing_password_is_told(engine, variables)
+        project = Project(engine, ROOT, variables)
         project.down(with_data=True)  # what a run that was killed may have left
         try:
             with time_limit(_RUN_LIMIT_S):
                 run_alone(engine)
-                _tell_the_story(project, Processes(URL, token))
+                _tell_the_story(project, Processes(f"http://127.0.0.1:{variables['BATUTA_PORT']}", token))
         except CheckError:
             project.show_logs()
             raise
@@ -102,9 +101,24 @@ def _tell_the_story(project: Project, processes: Processes) -> None:
     story.check_nothing_was_lost(project, processes)
 
 
-def _check_that_a_missing_password_is_told(project: Project) -> None:
+def _variables(folder: Path, token_line: str) -> dict[str, str]:
+    """Choose what a person would write into `.env`, and write the files of deploy/secrets.yml."""
+    passwords = {name: secrets.token_hex(16) for name in _PASSWORDS}
+    by_files = {
+        "amqp_url": f"amqp://batuta:{passwords['RABBITMQ_PASSWORD']}@rabbitmq:5672/",
+        "mongodb_url": f"mongodb://batuta:{passwords['MONGODB_PASSWORD']}@mongodb:27017/?replicaSet=rs0&authSource=admin",
+        "api_tokens": token_line,
+    }
+    folder.chmod(0o755)  # the containers' user is another one
+    for name, value in by_files.items():
+        (folder / name).write_text(f"{value}\n", encoding="utf-8")
+    ports = {name: str(free_port()) for name in ("BATUTA_PORT", "GRAFANA_PORT")}
+    return {**passwords, **ports, "SAGA_API_TOKENS": token_line, "BATUTA_SECRETS": str(folder)}
+
+
+def _check_that_a_missing_password_is_told(engine: Engine, variables: dict[str, str]) -> None:
     try:
-        project.compose("config")
+        Project(engine, ROOT, variables | {"RABBITMQ_PASSWORD": ""}).compose("config")
     except CheckError as refusal:
         check("choose one in .env" in str(refusal), f"a missing password is told by: {refusal}")
         say("a missing password is refused with a sentence")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.containers.telling import CheckError, check, say, wait_for
@@ -29,6 +30,8 @@ def build_image(engine: Engine, root: Path) -> None:
 
 def run_alone(engine: Engine) -> None:
     """Run the image by itself on the embedded default, as hard as it goes, and stop it again."""
+    with suppress(CheckError):  # of a run that was killed
+        engine("rm", "--force", _ALONE)
     began_at = time.monotonic()
     engine(
         *("run", "--detach", "--name", _ALONE, "--read-only", "--cap-drop=ALL", "--network=none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from tests.containers.engine import run
 from tests.containers.telling import CheckError, check, say, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tests.containers.engine import Engine
@@ -31,22 +32,24 @@ _LISTS = (
 class Project:
     """Run the compose file's services; a service is called by its name there."""
 
-    def __init__(self, engine: Engine, folder: Path, env_file: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, variables: Mapping[str, str]) -> None:
+        """Take the values that a person writes into `.env`."""
         self._engine = engine
         self._folder = folder
-        self._env_file = env_file
+        self._variables = variables
+        self._files: tuple[str, ...] = ()
+
+    def take_secrets_from_files(self) -> None:
+        """From the next `up` on; the variables name the folder."""
+        self._files = ("--file", "docker-compose.yml", "--file", "deploy/secrets.yml")
 
     def compose(self, *arguments: str, within_s: float = 120) -> str:
         """Run one command of the compose client. Raises CheckError."""
-        command = [
-            *self._engine.compose,
-            "--env-file",
-            str(self._env_file),
-            "--project-name",
-            NAME,
-            *arguments,
-        ]
-        return run(command, environment=self._engine.environment, within_s=within_s, cwd=self._folder)
+        # The variables of the environment win over those of a file; a `.env` of whoever runs this is left alone.
+        files = ("--env-file", os.devnull, *self._files)
+        command = [*self._engine.compose, *files, "--project-name", NAME, *arguments]
+        environment = {**self._engine.environment, **self._variables}
+        return run(command, environment=environment, within_s=within_s, cwd=self._folder)
 
     def up(self) -> None:
         """Start everything in the order that the file asks for, and wait until all of it is healthy."""
@@ -102,6 +105,10 @@ class Project:
     def stop(self, service: str) -> None:
         """Ask a container to end, by SIGTERM, within the grace of the compose file."""
         self.compose("stop", service)
+
+    def environment(self, service: str) -> str:
+        """Give what a container's environment shows to whoever may inspect it."""
+        return self._engine("inspect", "--format", "{{.Config.Env}}", self.container(service))
 
     def exit_code(self, service: str) -> int:
         """Give the code that a container ended with: 137 means that it had to be killed."""

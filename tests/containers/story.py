@@ -104,7 +104,7 @@ def restart_the_broker(project: Project, processes: Processes) -> None:
 
 
 def take_down_and_up(project: Project, processes: Processes) -> None:
-    """Stop everything in the middle of the work and make all containers anew, as for an upgrade."""
+    """Stop everything in the middle of the work and make all containers anew, with secrets from files now."""
     processes.start_many(_MANY)
     open_then = processes.unended()
     check(open_then, "nothing was in hand when everything was stopped: the check shows nothing")
@@ -115,11 +115,16 @@ def take_down_and_up(project: Project, processes: Processes) -> None:
     codes = {service: project.exit_code(service) for service in (*ROLES, *SERVERS)}
     check(not any(codes.values()), f"not every container ended by itself: {codes}")
     check(took < len(ROLES) * _GRACE_S, f"the roles took {took:.1f} s to stop")
+    shown = project.environment("api")
+    check("amqp://" in shown, "the environment shows no address, so that the next check shows nothing")
     project.down(with_data=False)
     say(f"all roles ended by SIGTERM with exit code 0 within {took:.1f} s, {open_then} processes open")
+    project.take_secrets_from_files()
     project.up()
+    shown = " ".join(map(project.environment, ROLES))
+    check("amqp://" not in shown, "a secret that comes from a file is shown by the environment")
     took = _all_ended(processes)
-    say(f"made anew from the same volumes; all processes ended within {took:.1f} s")
+    say(f"made anew from the same volumes, secrets from files; all processes ended within {took:.1f} s")
 
 
 def check_nothing_was_lost(project: Project, processes: Processes) -> None:
