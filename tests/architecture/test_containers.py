@@ -6,11 +6,14 @@ They are not run here; this reads them. `yaml` merges the shared blocks as the c
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
 import yaml
 
+from api.settings import Settings, _secret_fields
+from saga.secret_files import FILE
 from tests.architecture.source import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -95,6 +98,30 @@ def test_the_image_is_built_on_one_exact_python() -> None:
     assert len(bases) == 2
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
+
+
+def test_the_image_has_the_version_of_the_package() -> None:
+    """The label, the compose file and what is installed say the same."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE) == [version]
+    assert {service["image"] for service in SERVICES.values() if "build" in service} == {f"batuta:{version}"}
+
+
+def test_the_secrets_by_files_are_for_every_role_and_take_the_place_of_all_others() -> None:
+    """A role that was left out would show its secrets; a variable that was left would be refused beside its file."""
+    by_files = yaml.safe_load((ROOT / "deploy/secrets.yml").read_text(encoding="utf-8"))
+    roles = {name for name, service in SERVICES.items() if "build" in service}
+    assert set(by_files["services"]) == roles
+    for role in roles:
+        service = by_files["services"][role]
+        given = service["environment"]
+        files = {
+            variable.removesuffix(FILE): path for variable, path in given.items() if variable.endswith(FILE)
+        }
+        assert set(files) == {variable for variable, value in given.items() if value == ""}
+        assert set(files) == set(_secret_fields(Settings)) & set(SERVICES[role]["environment"])
+        assert {path.rpartition("/")[2] for path in files.values()} == set(service["secrets"])
+        assert set(service["secrets"]) == set(by_files["secrets"])
 
 
 def test_what_the_image_runs_is_no_shell() -> None:

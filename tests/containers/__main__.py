@@ -22,10 +22,12 @@ from tests.containers.telling import CheckError, check, say, time_limit
 from tests.support.owned_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+_UID = 10_001
 _PASSWORDS = ("RABBITMQ_PASSWORD", "MONGODB_PASSWORD", "MONGODB_ROOT_PASSWORD", "GRAFANA_PASSWORD")
 _DOCKER_ANSWERS_WITHIN_S = 20
 _BUILD_LIMIT_S = 1_200
 _RUN_LIMIT_S = 600
+_ENDED_BY_CTRL_C = 128 + signal.SIGINT
 _ASKED_TO_END = 128 + signal.SIGTERM
 
 
@@ -45,12 +47,18 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         say("given up by Ctrl-C")
-        return 130
+        return _ENDED_BY_CTRL_C
     return 0
 
 
 def _with_docker() -> None:
     engine = Engine(name="Docker", command="docker", compose=("docker", "compose"))
+    try:
+        run(["docker", "compose", "version"])
+    except CheckError:
+        raise CheckError(
+            "Docker answers, but it has no `docker compose`: install its compose plugin"
+        ) from None
     say("Docker, with the official images")
     with time_limit(_BUILD_LIMIT_S):
         build_image(engine, ROOT)
@@ -64,7 +72,7 @@ def _with_podman() -> int:
         with time_limit(_BUILD_LIMIT_S):
             make_stand_ins(engine, ROOT)
             build_image(engine, ROOT)
-            # What earlier builds left would grow with each of them; the layers of today are kept for the next one.
+            # What earlier builds left would grow with each of them; the layers of today are kept.
             engine("image", "prune", "--force", "--filter", "until=24h")
         return run_inside()
 
@@ -84,6 +92,7 @@ def _run(engine: Engine) -> None:
             project.show_logs()
             raise
         finally:
+            _ignore_further_signals()
             project.down(with_data=True)
         left = project.left_behind()
         check(not left, f"left behind: {left}")
@@ -106,12 +115,18 @@ def _variables(folder: Path, token_line: str) -> dict[str, str]:
     passwords = {name: secrets.token_hex(16) for name in _PASSWORDS}
     by_files = {
         "amqp_url": f"amqp://batuta:{passwords['RABBITMQ_PASSWORD']}@rabbitmq:5672/",
-        "mongodb_url": f"mongodb://batuta:{passwords['MONGODB_PASSWORD']}@mongodb:27017/?replicaSet=rs0&authSource=admin",
+        "mongodb_url": (
+            f"mongodb://batuta:{passwords['MONGODB_PASSWORD']}@mongodb:27017/?replicaSet=rs0&authSource=admin"
+        ),
         "api_tokens": token_line,
     }
     folder.chmod(0o755)  # the containers' user is another one
     for name, value in by_files.items():
-        (folder / name).write_text(f"{value}\n", encoding="utf-8")
+        file = folder / name
+        file.write_text(f"{value}\n", encoding="utf-8")
+        if os.geteuid() == 0:  # else nobody can give them to another user, and they stay readable for all
+            os.chown(file, _UID, _UID)
+            file.chmod(0o400)
     ports = {name: str(free_port()) for name in ("BATUTA_PORT", "GRAFANA_PORT")}
     return {**passwords, **ports, "SAGA_API_TOKENS": token_line, "BATUTA_SECRETS": str(folder)}
 
@@ -134,6 +149,12 @@ def _docker_answers() -> bool:
     except CheckError:  # the client alone may be there
         return False
     return True
+
+
+def _ignore_further_signals() -> None:
+    """See that what was started is taken down, also when somebody is impatient; each step has a time limit."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_in_good_order(*_: object) -> NoReturn:

@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from tests.containers.telling import CheckError, began, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CLEANED_UP_WITHIN_S = 120
 INSIDE = "BATUTA_CONTAINERS_INSIDE"
 _PACKAGES = (
     *("podman", "runc", "netavark", "aardvark-dns", "iptables", "nftables"),
@@ -89,6 +91,7 @@ def podman(root: Path) -> Engine:
 def run_inside() -> int:
     """Run this module again in namespaces of its own, give its exit code, and end it where this one ends."""
     command = [
+        *("setpriv", "--pdeathsig", "KILL"),  # where this process is killed, all inside ends too
         *("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"),
         *(sys.executable, "-m", "tests.containers"),
     ]
@@ -97,8 +100,18 @@ def run_inside() -> int:
         return child.wait()
     finally:
         if child.poll() is None:
-            child.terminate()
-            child.wait()
+            _end(child)
+
+
+def _end(unshare: subprocess.Popen[bytes]) -> None:
+    """Let what runs inside clean up for a while; `unshare` itself passes no signal on."""
+    for child in Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text(encoding="ascii").split():
+        os.kill(int(child), signal.SIGTERM)
+    try:
+        unshare.wait(_CLEANED_UP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        unshare.kill()  # and the kernel ends everything inside
+        unshare.wait()
 
 
 def furnish_namespaces() -> None:
