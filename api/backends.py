@@ -14,6 +14,7 @@ from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.participants import ParticipantTransport
 from saga.ports.projections import ProjectionStore
+from saga.ports.service_reports import ServiceReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Backends:
     projections: ProjectionStore
     definitions: DefinitionStore
     locks: LockStore
+    service_reports: ServiceReports
     clock: Clock
     bus: MessageBus
     connect_participants: Callable[[], Awaitable[ParticipantTransport]]
@@ -98,6 +100,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
             store.projections,
             store.definitions,
             store.locks,
+            store.service_reports,
             store.clock,
             store.bus,
             connect,
@@ -115,7 +118,7 @@ async def _servers(
     from adapters.rabbitmq.bus import RabbitBus  # noqa: PLC0415
 
     async def connect() -> ParticipantTransport:
-        from adapters.rabbitmq.participants import RabbitParticipants  # noqa: PLC0415 - only the demo needs it
+        from adapters.rabbitmq.participants import RabbitParticipants  # noqa: PLC0415 - not every server does
 
         return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
 
@@ -130,6 +133,7 @@ async def _servers(
                 store.projections,
                 store.definitions,
                 store.locks,
+                store.service_reports,
                 store.clock,
                 bus,
                 connect,

@@ -12,6 +12,7 @@ from saga.replay.replaying import ReplayProcesses
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 
 
@@ -26,6 +27,7 @@ class Services:
     rerun: RerunProcess
     read: ReadProcesses
     operate: OperateProcesses
+    participants: ReadServices
     past: Past
     replay: ReplayProcesses
     catalog: Catalog

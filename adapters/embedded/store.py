@@ -14,6 +14,7 @@ from adapters.embedded.locks import SqliteLockStore
 from adapters.embedded.messages import mark_orphans, read_queues
 from adapters.embedded.projections import SqliteProjectionStore
 from adapters.embedded.schema import check, prepare
+from adapters.embedded.service_reports import EmbeddedServiceReports
 from adapters.embedded.switch import Switch
 
 
@@ -30,6 +31,7 @@ class EmbeddedStore:
         self.projections = SqliteProjectionStore(writer, reader)
         self.definitions = SqliteDefinitionStore(writer, reader)
         self.locks = SqliteLockStore(writer, reader)
+        self.service_reports = EmbeddedServiceReports()
         self.bus = EmbeddedBus(switch, self.clock)
         self.participants = EmbeddedParticipants(switch, self.clock)
         self._lock = lock

@@ -14,6 +14,7 @@ from adapters.mongodb.failures import unavailable
 from adapters.mongodb.indexes import create_indexes
 from adapters.mongodb.locks import MongoLockStore
 from adapters.mongodb.projections import MongoProjectionStore
+from adapters.mongodb.service_reports import MongoServiceReports
 from saga.errors import NotReady, StoreUnavailable
 
 _AGAIN_S = 1.0
@@ -21,12 +22,13 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, the projections, the definitions, the locks and the clock of one database."""
+    """Hold the log, the projections, the definitions, the locks, the reports and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore
     definitions: MongoDefinitionStore
     locks: MongoLockStore
+    service_reports: MongoServiceReports
     clock: StoreClock
     _connection: Connection
     _is_prepared: bool = False
@@ -55,6 +57,7 @@ class MongoStore:
             projections=MongoProjectionStore(chosen),
             definitions=MongoDefinitionStore(chosen),
             locks=MongoLockStore(chosen),
+            service_reports=MongoServiceReports(chosen),
             clock=StoreClock(lambda: server_time(chosen)),
             _connection=connection,
         )

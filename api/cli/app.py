@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api.cli.client import Client
     from api.cli.output import Output
 
-ROLES = ("api", "coordinator")
+ROLES = ("api", "coordinator", "http-participants")
 DEMO_PARTICIPANTS = "demo-participants"
 DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
@@ -85,9 +85,9 @@ Seconds = Annotated[float | None, Parameter(help="Give up after so many seconds 
 @app.command
 def serve(
     *,
-    roles: Annotated[str, Parameter(help="What to be, separated by commas: api, coordinator.")] = ",".join(
-        ROLES
-    ),
+    roles: Annotated[
+        str, Parameter(help="What to be, separated by commas: api, coordinator, http-participants.")
+    ] = ",".join(ROLES),
 ) -> Exit:
     """Run the server; SAGA_… settings say on which broker and store."""
     from api.cli import commands  # noqa: PLC0415 - loads only what runs
@@ -212,7 +212,9 @@ def events(
     return commands.events(*connected(service), process, after=after)
 
 
+app.command("api.cli.services:app", name="service", help="Look at the participants.")
 app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
+app.command("api.cli.participants:app", name="participant", help="Check participants of any language.")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

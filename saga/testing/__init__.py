@@ -14,6 +14,7 @@ from saga.testing.harness_process import HarnessProcess, StandsStill, StepSeen
 from saga.testing.locks import InMemoryLockStore
 from saga.testing.projections import InMemoryProjectionStore
 from saga.testing.scripted import Script, ScriptedService, UnscriptedCommand
+from saga.testing.service_reports import InMemoryServiceReports
 from saga.testing.virtual_time import NothingLeftToHappen, VirtualTimeLoop
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "InMemoryMessage",
     "InMemoryParticipants",
     "InMemoryProjectionStore",
+    "InMemoryServiceReports",
     "LoopClock",
     "ManualClock",
     "NothingLeftToHappen",

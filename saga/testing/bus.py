@@ -1,6 +1,6 @@
 """The bus in memory: the ports for coordinators and for participants, over one shared broker."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from saga.errors import BusUnavailable
 from saga.messages.command import REPLY_KEY
@@ -12,8 +12,9 @@ from saga.ports.bus import (
     Exchange,
     OutgoingMessage,
     PublishResult,
+    QueueStanding,
 )
-from saga.ports.participants import CommandHandler, NoReply, ReplyMessage
+from saga.ports.participants import CARRIAGE, Carriage, CommandHandler, NoReply, ReplyMessage
 from saga.testing.broker import (
     COORDINATOR,
     Consumer,
@@ -72,6 +73,14 @@ class InMemoryBus:
         """Name those of the services whose queue has no consumer now."""
         return [service for service in services if not self._broker.consumers(service_queue(service))]
 
+    async def standings(self, services: Collection[str]) -> Mapping[str, QueueStanding]:
+        """Count who takes from the services' queues and what waits in them."""
+        return {
+            service: QueueStanding(self._broker.consumers(queue), self._broker.in_line(queue))
+            for service in services
+            if self._broker.has(queue := service_queue(service))
+        }
+
     async def missing(self) -> Collection[str]:
         """Name the queues that were declared and are not there now."""
         return self._broker.missing()
@@ -106,6 +115,8 @@ class InMemoryParticipants:
         """Hand each command of the service to `handler`; an unanswerable one is kept as a dead letter."""
 
         async def handle(delivery: Delivery) -> None:
+            traceparent = delivery.headers.get("traceparent")
+            CARRIAGE.set(Carriage(traceparent if isinstance(traceparent, str) else None))
             reply = await handler(delivery.body)
             if not isinstance(reply, NoReply):
                 self._broker.put(reply_in_memory(reply))

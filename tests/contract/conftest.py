@@ -16,6 +16,7 @@ from saga.testing import (
     InMemoryEventLog,
     InMemoryLockStore,
     InMemoryProjectionStore,
+    InMemoryServiceReports,
     LoopClock,
 )
 from tests.support.servers import MongoServer, ServerError, find_mongod
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from saga.ports.event_log import EventLog
     from saga.ports.locks import LockStore
     from saga.ports.projections import ProjectionStore
+    from saga.ports.service_reports import ServiceReports
 
 
 class Store(Protocol):
@@ -49,6 +51,10 @@ class Store(Protocol):
     @property
     def locks(self) -> LockStore:
         """Who may work on what."""
+
+    @property
+    def service_reports(self) -> ServiceReports:
+        """How services look from those who call them."""
 
     @property
     def clock(self) -> Clock:
@@ -99,6 +105,7 @@ class _InMemoryStore:
     projections: ProjectionStore = field(default_factory=InMemoryProjectionStore)
     definitions: DefinitionStore = field(default_factory=InMemoryDefinitionStore)
     locks: LockStore = field(default_factory=InMemoryLockStore)
+    service_reports: ServiceReports = field(default_factory=InMemoryServiceReports)
     clock: Clock = field(default_factory=lambda: LoopClock(time.time_ns() // 1_000_000))
 
 

@@ -34,6 +34,7 @@ from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 from tests.support.waiting import eventually
 
@@ -146,7 +147,9 @@ def initial(process_id: str, catalog: Catalog, *, at: int = 1_000) -> Transition
 
 
 @contextlib.asynccontextmanager
-async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) -> AsyncIterator[Service]:
+async def running_service(
+    folder: Path, *, tokens: tuple[ApiToken, ...] = (), settings: Settings | None = None
+) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts."""
     store = await EmbeddedStore.open(folder)
     catalog = Catalog(store.definitions)
@@ -166,7 +169,7 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
     async def readiness() -> tuple[str, ...]:
         return held[0].not_ready
 
-    settings = Settings(http_port=0, api_tokens=tokens)
+    settings = settings or Settings(http_port=0, api_tokens=tokens)
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     histories = StoredHistories(store.log, catalog)
     services = Services(
@@ -174,6 +177,9 @@ async def running_service(folder: Path, *, tokens: tuple[ApiToken, ...] = ()) ->
         rerun=RerunProcess(ports, catalog),
         read=read,
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
+        participants=ReadServices(
+            catalog, store.bus, store.service_reports, store.clock, configured=frozenset()
+        ),
         past=Past(histories),
         replay=ReplayProcesses(histories, store.projections),
         catalog=catalog,

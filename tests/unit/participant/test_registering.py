@@ -71,7 +71,7 @@ def test_a_handler_takes_one_input_and_one_command() -> None:
     def by_keyword(*, first: dict[str, int]) -> None: ...
 
     for function in (two_inputs, two_commands, by_keyword):
-        with pytest.raises(TypeError, match="one input and one StepCommand"):
+        with pytest.raises(TypeError, match="one input, one StepCommand"):
             Participant("hotel").handles("book")(function)
 
 
