@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from os import PathLike, fspath
 from typing import Self, TypeVar, cast
+from uuid import UUID
 
 from saga.coordinator.coordinator import Coordinator
 from saga.definition.catalog import Catalog
@@ -146,8 +147,11 @@ class Harness:
     ) -> HarnessProcess:
         """Start a process and let happen what takes no time.
 
-        Raises UnknownProcessType, InvalidParameters, IdempotencyConflict, and UnscriptedCommand.
+        Raises UnknownProcessType, InvalidParameters, IdempotencyConflict, UnscriptedCommand, and ValueError for
+        a `process_id` that is no UUID.
         """
+        if process_id is not None:
+            _refuse_what_is_no_uuid(process_id)
         for name in sorted(self._catalog.services() - self._served):
             self.service(name)  # a command that nobody expects must be seen, not time out
         request = StartRequest(
@@ -338,6 +342,13 @@ def _refuse_coroutines() -> None:
     raise RuntimeError(
         "the harness is driven from a plain function: write `def test_…`, not `async def test_…`"
     )
+
+
+def _refuse_what_is_no_uuid(process_id: str) -> None:
+    try:
+        UUID(process_id)
+    except ValueError:
+        raise ValueError(f"the id of a process is a UUID, not {process_id!r}") from None
 
 
 class CountedIds:

@@ -103,7 +103,7 @@ class HarnessProcess:
         return child
 
     def ends(self, *, within: float = WITHIN_S) -> Self:
-        """Let things happen until it has ended, at most for so many seconds of virtual time.
+        """Let things happen until it has ended, at most for so many seconds of virtual time: by itself a year.
 
         Raises StandsStill, where it does not end or nothing is left to happen, and UnscriptedCommand.
         """

@@ -228,3 +228,9 @@ def test_a_script_that_means_nothing_is_refused() -> None:
             script.after(-1)
         with pytest.raises(ValueError, match="some time between two reports"):
             script.reporting(every=0)
+
+
+def test_a_process_is_named_by_a_uuid() -> None:
+    """As over HTTP; what production would refuse doesn't pass a test."""
+    with Harness(WORK) as harness, pytest.raises(ValueError, match="is a UUID, not 'mine'"):
+        harness.start("work", process_id="mine")
