@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -28,6 +27,7 @@ from saga.definition.catalog import Catalog
 from saga.definition.sources import parse_definition
 from saga.ports.bus import APP_ID, Exchange
 from saga.process.codec import event_name
+from saga.testing import ManualClock
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -47,29 +47,6 @@ steps:
 """
 START = 1_800_000_000_000
 ID = "0199a1b2-0000-7000-8000-000000000001"
-
-
-class HandClock:
-    """Stand still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.at = START
-        self._moved = asyncio.Event()
-
-    def now(self) -> int:
-        """Give the time that the test set."""
-        return self.at
-
-    async def sleep_until(self, at: int) -> None:
-        """Wait until the test has moved the clock so far."""
-        while self.at < at:
-            await self._moved.wait()
-
-    def move(self, milliseconds: int) -> None:
-        """Let time pass and wake the sleepers."""
-        self.at += milliseconds
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 @dataclass
@@ -125,7 +102,7 @@ class WatchedBus(EmbeddedBus):
 class Member:
     """One coordinator: a handler of its own, with its own cache of states, on the shared store."""
 
-    def __init__(self, store: EmbeddedStore, clock: HandClock, name: str) -> None:
+    def __init__(self, store: EmbeddedStore, clock: ManualClock, name: str) -> None:
         self.watch = Watch()
         self.bus = WatchedBus(store._switch, clock)
         self.bus.published = []
@@ -174,7 +151,7 @@ class World:
     def __init__(self, store: EmbeddedStore, folder: Path) -> None:
         self.store = store
         self.folder = folder
-        self.clock = HandClock()
+        self.clock = ManualClock(START)
         self.members: list[Member] = []
 
     @classmethod
