@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import pytest
-import stock
+from stock import stock
 
 from saga.testing import Harness, HarnessProcess
 
 
 @pytest.fixture
-def shop(saga_harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
+def shop(saga_harness: Harness, tmp_path: Path) -> Harness:
     """Give the real participant `stock`, with a database of its own, and a billing that does as it is told."""
-    monkeypatch.setattr(stock, "DATABASE", str(tmp_path / "stock.db"))
     saga_harness.load(Path(__file__).with_name("order.yaml"))
-    saga_harness.serve(stock.stock)
+    saga_harness.serve(stock(str(tmp_path / "stock.db")))
     saga_harness.service("billing").on("charge").completes({"receipt": "r1"})
     return saga_harness
 

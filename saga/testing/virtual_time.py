@@ -13,6 +13,8 @@ Arguments = TypeVarTuple("Arguments")
 
 IN_BACKGROUND: ContextVar[bool] = ContextVar("IN_BACKGROUND", default=False)
 """Say of a task that nothing waits for its timers: it looks around every second, for ever."""
+# How long other threads must have said nothing before time goes on.
+SILENT_FOR_S = 0.02
 
 
 class NothingLeftToHappen(RuntimeError):  # noqa: N818 - what is the case
@@ -22,8 +24,9 @@ class NothingLeftToHappen(RuntimeError):  # noqa: N818 - what is the case
 class VirtualTimeLoop(asyncio.BaseEventLoop):
     """Run tasks in virtual time, from 0.0 seconds on. It has no sockets and no chance of its own.
 
-    While work that was given to threads by `run_in_executor` is not done, time stands still. Use it with
-    `asyncio.Runner(loop_factory=VirtualTimeLoop)`.
+    While work that was given to threads by `run_in_executor` is not done, time stands still. Where there are
+    other threads, such as a database driver's, nobody knows whether they are at work: time goes on only when
+    they have said nothing for a moment. Use it with `asyncio.Runner(loop_factory=VirtualTimeLoop)`.
     """
 
     _scheduled: list[asyncio.TimerHandle]  # the base class's heap of timers, the earliest first
@@ -36,6 +39,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._selector = self
         self._clock_resolution = 1e-6
         self._in_threads = 0
+        self._known_threads = set(threading.enumerate())
         self._woken = threading.Event()
 
     def time(self) -> float:
@@ -66,10 +70,11 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Let the time pass that the loop would have waited, or wait for a thread."""
         if timeout == 0:
             return ()
-        if self._in_threads:
-            self._woken.wait()
+        if self._in_threads or not self._known_threads.issuperset(threading.enumerate()):
+            was_woken = self._woken.wait(None if self._in_threads else SILENT_FOR_S)
             self._woken.clear()
-            return ()
+            if was_woken:
+                return ()
         if timeout is None:
             raise NothingLeftToHappen("every task waits, and no timer is set")
         # Not by adding up: a sum of floats may stay below the timer for ever.
@@ -83,7 +88,12 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         *args: *Arguments,
     ) -> asyncio.Future[T]:
         """Run a function in a thread; until it is done no time passes here."""
-        future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
+
+        def run() -> T:
+            self._known_threads.add(threading.current_thread())
+            return func(*args)
+
+        future: asyncio.Future[T] = super().run_in_executor(executor, run)
         self._in_threads += 1
         future.add_done_callback(self._came_back)
         return future

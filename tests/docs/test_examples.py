@@ -13,6 +13,7 @@ import pytest
 from tests.docs.pages import DOCS, README, ROOT, Block, blocks
 from tests.docs.reader import Reader
 from tests.support.deployment import SagaServer
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.acceptance
 
+_NOT_REACHABLE = 6
 SHOP = ROOT / "examples" / "shop"
 _SHOP_SAYS = """\
 ID completed
@@ -99,6 +101,31 @@ def test_the_participant_of_the_readme_carries_out_steps(settings: Mapping[str, 
     ):
         start = "saga start order -p item=lamp -p quantity=2 --wait 20\n"
         Reader(tmp_path, server.url).run(Block("bash", start, Block("text", "ID completed\n")))
+
+
+def test_the_participant_in_python_bears_everything(settings: Mapping[str, str], tmp_path: Path) -> None:
+    """The program on its page passes every case of the check, also those about questions and fences."""
+    page = DOCS / "how-to" / "participant-in-python.md"
+    (program,) = (block for block in blocks(page) if block.file_name == "bakery.py")
+    script = tmp_path / "bakery.py"
+    script.write_text(program.text)
+    database = {"BAKERY_DATABASE": f"sqlite+aiosqlite:///{tmp_path / 'bakery.db'}"}
+    check = ["-m", "saga", "participant", "check", "bakery", "--action", "bake", "--compensation", "eat"]
+    check += ["--verify", "status", "--fences", "-p", "flavour=plum", "--yes"]
+    ended: list[subprocess.CompletedProcess[str]] = []
+
+    def is_reached() -> bool:
+        environment = {**os.environ, **settings}
+        ended.append(
+            subprocess.run(
+                [sys.executable, *check], env=environment, capture_output=True, text=True, check=False
+            )
+        )
+        return ended[-1].returncode != _NOT_REACHABLE
+
+    with _running(script, {**settings, **database}):
+        wait_until(is_reached, within_s=30, what="a participant that consumes")
+    assert ended[-1].returncode == 0, ended[-1].stdout
 
 
 def test_the_dead_letters_can_be_read(settings: Mapping[str, str], tmp_path: Path) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession  # noqa: TC002 - the kit reads the handler's annotations
 
 from saga import Compensation, Retry, Saga, Step
 from saga.errors import InvalidParameters, NotAllowedNow, UnknownProcessType
-from saga.participant import BusinessFailure, Participant, StepCommand
+from saga.participant import BusinessFailure, Participant, StepCommand, sql_barrier
 from saga.replay.history import History
 from saga.replay.lines import ExportedHistories
 from saga.testing import Harness, StandsStill, UnscriptedCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TRIP = Saga(
     "trip",
@@ -213,6 +217,51 @@ def test_participants_of_the_kit_can_take_part(trips: Harness) -> None:
     assert threads == ["participant-bank_0"]
     with pytest.raises(ValueError, match="carried out already"):
         trips.service("bank")
+
+
+def test_a_heartbeat_outlives_the_time_out() -> None:
+    """A handler that works for two minutes is not asked again after half a minute."""
+    studio = Participant("studio")
+
+    @studio.handles("render", heartbeat=10)
+    async def render() -> None:
+        await asyncio.sleep(120)
+
+    film = Saga(
+        "film",
+        timeout=30,
+        steps=[Step("render", service="studio", action="render", compensation="none")],
+    )
+    with Harness(film) as harness:
+        harness.serve(studio)
+
+        made = harness.start("film").ends()
+
+        assert made.status == "completed"
+        assert made.step("render").attempts == 1
+        assert "step_progressed" in made.event_types
+
+
+def test_time_waits_for_the_thread_of_a_driver(tmp_path: Path) -> None:
+    """A database whose driver has a thread of its own is asked before time goes on."""
+    stock = Participant("stock", barrier=sql_barrier(f"sqlite+aiosqlite:///{tmp_path / 'stock.db'}"))
+
+    @stock.handles("reserve")
+    async def reserve(session: AsyncSession) -> dict[str, int]:
+        return {"sum": int(await session.scalar(text("SELECT 40 + 2")) or 0)}
+
+    order = Saga(
+        "order",
+        timeout=1,
+        steps=[Step("reserve", service="stock", action="reserve", compensation="none")],
+    )
+    with Harness(order) as harness:
+        harness.serve(stock)
+        for _ in range(5):
+            reserved = harness.start("order").ends()
+            assert reserved.step("reserve").output == {"sum": 42}
+            assert reserved.step("reserve").attempts == 1
+        harness.run(stock.close())
 
 
 def test_processes_run_beside_each_other(trips: Harness) -> None:
