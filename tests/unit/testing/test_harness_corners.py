@@ -14,6 +14,7 @@ from saga import Compensation, Retry, Saga, Step
 from saga.errors import InvalidDefinition
 from saga.participant import Participant
 from saga.testing import Harness, StandsStill
+from tests.support.virtual_time import ticks
 
 WORK = Saga(
     "work",
@@ -156,8 +157,8 @@ def test_a_handler_that_looks_at_its_watch_for_ever_does_not_hold_up_the_test() 
 
     @worker.handles("do")
     async def do() -> None:
-        while True:  # noqa: ASYNC110 - that it looks for ever is the case
-            await asyncio.sleep(1)
+        async for _ in ticks(1):
+            pass
 
     with Harness(WORK) as harness:
         harness.serve(worker)
