@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 from adapters.mongodb.client import Connection, Driver, connect
 from adapters.mongodb.clock import StoreClock, server_time
 from adapters.mongodb.definitions import MongoDefinitionStore
+from adapters.mongodb.deliveries import MongoDeliveryStore
 from adapters.mongodb.event_log import MongoEventLog
 from adapters.mongodb.failures import unavailable
 from adapters.mongodb.indexes import create_indexes
@@ -21,12 +22,13 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, the projections, the definitions, the locks and the clock of one database."""
+    """Hold the log, the projections, the definitions, the locks, the deliveries and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore
     definitions: MongoDefinitionStore
     locks: MongoLockStore
+    deliveries: MongoDeliveryStore
     clock: StoreClock
     _connection: Connection
     _is_prepared: bool = False
@@ -55,6 +57,7 @@ class MongoStore:
             projections=MongoProjectionStore(chosen),
             definitions=MongoDefinitionStore(chosen),
             locks=MongoLockStore(chosen),
+            deliveries=MongoDeliveryStore(chosen),
             clock=StoreClock(lambda: server_time(chosen)),
             _connection=connection,
         )
