@@ -8,6 +8,7 @@ from api import failures
 from api.admission import Admission
 from api.query import refuse_unknown_query
 from api.routes import (
+    deliveries,
     drawing,
     events,
     operate,
@@ -56,6 +57,7 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             processes,
             events,
             drawing,
+            deliveries,
             replay,
             undo_preview,
             process_types,

@@ -9,6 +9,7 @@ from api.settings import Settings, StoreSettings
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.definitions import DefinitionStore
+from saga.ports.deliveries import DeliveryStore
 from saga.ports.event_log import EventLog
 from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
@@ -24,6 +25,7 @@ class Backends:
     projections: ProjectionStore
     definitions: DefinitionStore
     locks: LockStore
+    deliveries: DeliveryStore
     clock: Clock
     bus: MessageBus
     connect_participants: Callable[[], Awaitable[ParticipantTransport]]
@@ -98,6 +100,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
             store.projections,
             store.definitions,
             store.locks,
+            store.deliveries,
             store.clock,
             store.bus,
             connect,
@@ -130,6 +133,7 @@ async def _servers(
                 store.projections,
                 store.definitions,
                 store.locks,
+                store.deliveries,
                 store.clock,
                 bus,
                 connect,

@@ -17,6 +17,11 @@ _INSERT = (
     "INSERT INTO deliveries (process_id, sequence, host, due_at, ended_at, version, document)"
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+_DUE = (
+    "SELECT rowid FROM deliveries WHERE due_at <= ? AND host NOT IN ({marks})"
+    " ORDER BY due_at, process_id, sequence LIMIT ?"
+)
+_TAKE = f"UPDATE deliveries SET due_at = ?, version = version + 1 WHERE rowid = ? RETURNING {_COLUMNS}"  # noqa: S608
 _REPLACE = (
     "UPDATE deliveries SET due_at = ?, ended_at = ?, version = ?, document = ?"
     " WHERE process_id = ? AND sequence = ? AND version = ?"
@@ -59,7 +64,9 @@ class SqliteDeliveryStore:
 
     async def purge(self, *, ended_before: int, limit: int) -> int:
         """Delete at most so many of those that ended before a point in time."""
-        return await self._write(lambda connection: connection.execute(_PURGE, (ended_before, limit)).rowcount)
+        return await self._write(
+            lambda connection: connection.execute(_PURGE, (ended_before, limit)).rowcount
+        )
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -95,21 +102,9 @@ def _get(connection: sqlite3.Connection, process_id: str, sequence: int) -> Webh
 def _lease(
     connection: sqlite3.Connection, now: int, until: int, limit: int, hosts: Sequence[str]
 ) -> list[WebhookDelivery]:
-    places = ", ".join("?" * len(hosts))
-    due = connection.execute(
-        "SELECT rowid FROM deliveries WHERE due_at <= ?"
-        f" AND host NOT IN ({places}) ORDER BY due_at, process_id, sequence LIMIT ?",  # noqa: S608 - only marks
-        (now, *hosts, limit),
-    ).fetchall()
-    taken = []
-    for (rowid,) in due:
-        row = connection.execute(
-            "UPDATE deliveries SET due_at = ?, version = version + 1 WHERE rowid = ?"
-            f" RETURNING {_COLUMNS}",  # noqa: S608
-            (until, rowid),
-        ).fetchone()
-        taken.append(_delivery(row))
-    return taken
+    marks = ", ".join("?" * len(hosts))
+    due = connection.execute(_DUE.format(marks=marks), (now, *hosts, limit)).fetchall()
+    return [_delivery(connection.execute(_TAKE, (until, rowid)).fetchone()) for (rowid,) in due]
 
 
 def _replace(connection: sqlite3.Connection, delivery: WebhookDelivery) -> bool:

@@ -22,7 +22,7 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, the projections, the definitions, the locks, the deliveries and the clock of one database."""
+    """Hold the log, projections, definitions, locks, deliveries and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore

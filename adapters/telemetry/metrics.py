@@ -14,6 +14,10 @@ _COUNTERS = {
     "bus_returned": ("Times that the broker was usable again after it was away", ()),
     "lock_swept": ("Locks released in the place of a process that has ended", ()),
     "request_unrecorded": ("Requests to processes that changed nothing and left no trace in the log", ()),
+    "webhook_attempt": (
+        "Calls to callback addresses: delivered, failed, given_up",
+        ("result",),
+    ),
     "timer_fired": ("Timers that went off", ()),
 }
 

@@ -1,4 +1,4 @@
-"""What follows from a call: delivered, again later, or given up. Pure: time is an argument, jitter is derived."""
+"""What follows from a call: delivered, again later, or given up. Time is an argument, jitter is derived."""
 
 import hashlib
 from dataclasses import replace

@@ -6,9 +6,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import ClassVar
 
 from saga.errors import SagaError
+from saga.messages.start import CALLBACK_URL_MAX
 from saga.webhooks.addresses import may_be_called
 
-URL_MAX = 2_048
 _HOST_MAX = 253
 # Narrower than the standard on purpose: no two parsers read what passes here in two ways. No user, no fragment,
 # no backslash, no space, no character beyond ASCII.
@@ -28,6 +28,10 @@ class CallbackRefused(SagaError):  # noqa: N818 - says what is the case
     """Say that a process is not started, since its callback address would not be called."""
 
     code: ClassVar[str] = "callback-refused"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"callback_url {problem}")
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +68,19 @@ class CallbackPolicy:
         """Raise CallbackRefused for an address that would not be called; none at all is well."""
         problem = None if url is None else self.problem_with(url)
         if problem is not None:
-            raise CallbackRefused(f"callback_url {problem}")
+            raise CallbackRefused(problem)
+
+
+NOBODY = CallbackPolicy()
 
 
 def form_problem(url: str) -> str | None:
     """Say what is wrong with the form of an address, whoever may be called; None where it is well."""
-    if len(url) > URL_MAX:
-        return f"is longer than {URL_MAX} characters"
+    if len(url) > CALLBACK_URL_MAX:
+        return f"is longer than {CALLBACK_URL_MAX} characters"
     match = _URL.fullmatch(url)
     if match is None:
-        return (
-            "is no plain https address: no user, no fragment, ASCII only (a host of another alphabet in punycode)"
-        )
+        return "is no plain https address: no user and fragment, ASCII only (other alphabets in punycode)"
     if match["port"] is not None and not 0 < int(match["port"]) <= _PORT_MAX:
         return "has a port that does not exist"
     host = host_of(url)

@@ -1,4 +1,4 @@
-"""Signatures by the scheme of Standard Webhooks: made by the sender here, checked by receivers with the same code.
+"""Signatures by the scheme of Standard Webhooks: made by the sender, checked by receivers with the same code.
 
 What is signed is `<webhook-id>.<webhook-timestamp>.<body>`, by HMAC with SHA-256. See standardwebhooks.com.
 """
@@ -29,7 +29,7 @@ class InvalidSignature(SagaError):  # noqa: N818 - what the receiver found
 
 
 def parse_secret(text: str) -> bytes:
-    """Give the key in a secret: `whsec_` and the base64 of 24 to 64 bytes. Raises ValueError, without the value."""
+    """Give the key in a secret, `whsec_` and the base64 of 24 to 64 bytes. Raises ValueError without it."""
     try:
         key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -43,7 +43,7 @@ def parse_secret(text: str) -> bytes:
 
 
 def sign(keys: Iterable[bytes], *, webhook_id: str, timestamp: int, body: bytes) -> str:
-    """Write the header `webhook-signature`: one signature per key, so that secrets can be changed without a gap."""
+    """Write the header `webhook-signature`: one signature per key, so that a secret can be changed."""
     return " ".join(_VERSION + _signature(key, webhook_id, str(timestamp), body) for key in keys)
 
 

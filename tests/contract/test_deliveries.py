@@ -43,7 +43,9 @@ async def test_what_was_added_comes_back_equal(store: Store) -> None:
         DeliveryAttempt(1, NOW, 17, 500, None),
         DeliveryAttempt(2, NOW, 15_000, None, NASTY),
     )
-    given = replace(delivery(), body=JsonText(f'"{NASTY}"'), attempts=attempts, attempts_made=2, budget_from=1)
+    given = replace(
+        delivery(), body=JsonText(f'"{NASTY}"'), attempts=attempts, attempts_made=2, budget_from=1
+    )
     await store.deliveries.add(given)
     assert await store.deliveries.get("p", 7) == given
     assert await store.deliveries.of_process("p") == [given]
