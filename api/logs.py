@@ -38,5 +38,8 @@ def configure_logs(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     # What the drivers say about each lost connection is said by the adapters once, in our words.
-    for noisy in ("aio_pika", "aiormq", "pymongo", "faststream", "uvicorn.error", "uvicorn.access"):
+    for noisy in (
+        *("aio_pika", "aiormq", "pymongo", "faststream", "uvicorn.error", "uvicorn.access"),
+        *("httpx", "httpcore"),  # they would write whole addresses, and at DEBUG what is sent
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)

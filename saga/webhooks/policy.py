@@ -100,10 +100,10 @@ def host_of(url: str) -> str:
 def parse_hosts(entries: tuple[str, ...]) -> tuple[str, ...]:
     """Read the list of hosts that may be called. Raises ValueError."""
     hosts = tuple(entry.lower().strip("[]").removesuffix(".") for entry in entries)
-    for host in hosts:
+    for entry, host in zip(entries, hosts, strict=True):
         name = host.removeprefix("*.")
         is_name = _NAME.fullmatch(name) is not None and _NUMERIC.fullmatch(name) is None
-        if not (host == EVERY_HOST or _is_literal(host) or is_name):
+        if not (entry == EVERY_HOST or _is_literal(host) or is_name):
             raise ValueError(
                 "each host is a name without scheme and port, *.name for all below it, an address, or * for all"
             )
