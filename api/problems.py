@@ -148,7 +148,7 @@ CALLBACK_REFUSED = ProblemType(
     "callback-refused",
     422,
     "The callback address would not be called",
-    "`errors` says why. A `callback_url` begins with https://, names a host that the service may call "
+    "`errors` says why. A `callback_url` is an address of https, names a host that the service may call "
     "(`SAGA_WEBHOOK_HOSTS`), and leads to a public address; it has no user and no fragment.",
 )
 NOT_ALLOWED_NOW = ProblemType(

@@ -32,6 +32,7 @@ def deliveries(
     retry: Annotated[
         int | None, Parameter(help="Send the delivery of the event with this number again.")
     ] = None,
+    reason: Annotated[str | None, Parameter(help="Why; it stands in the log of the server.")] = None,
     service: Service = HERE,
 ) -> Exit:
     """Show what the callback address of a process was told, and how that went."""
@@ -39,7 +40,7 @@ def deliveries(
 
     client, output = connected(service)
     if retry is not None:
-        return views.retry_delivery(client, output, process_id, sequence=retry)
+        return views.retry_delivery(client, output, process_id, sequence=retry, reason=reason)
     return views.deliveries(client, output, process_id)
 
 

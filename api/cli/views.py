@@ -30,10 +30,13 @@ def deliveries(client: Client, output: Output, process_id: str) -> Exit:
     return Exit.WELL
 
 
-def retry_delivery(client: Client, output: Output, process_id: str, *, sequence: int) -> Exit:
+def retry_delivery(
+    client: Client, output: Output, process_id: str, *, sequence: int, reason: str | None
+) -> Exit:
     """Have a delivery sent again, and show it."""
     path = f"/process/{quote(process_id, safe='')}/deliveries/{sequence}/retry"
-    _, delivery = client.post(path, {}, headers={})
+    body: JsonObject = {"reason": reason or "sent again at the terminal"}
+    _, delivery = client.post(path, body, headers={})
     show(delivery, output, lambda one: f"{plain(one['webhook_id'])} {plain(one['status'])}")
     say("it is sent again")
     return Exit.WELL

@@ -1,22 +1,25 @@
 """GET /process/{id}/deliveries, and POST …/{sequence}/retry: what the callback address of a process was told."""
 
 import logging
+import re
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
 from api import problems as kinds
 from api.auth import MayOperate, MayRead
-from api.context import TheServices, promptly, refusals
+from api.context import TheServices, promptly, refusals, takes
+from api.door import read_body
 from api.problems import Problem
 from api.query import ProcessId
 from api.responses import JsonAnswer
 from api.schemas.deliveries import DeliveryLog, WebhookDelivery
+from api.schemas.operate import ReasonBody
 
 router = APIRouter(tags=["processes"])
 log = logging.getLogger("saga.server")
 
-_NUMBER_MAX = 99_999_999
+_NUMBER = re.compile(r"[1-9][0-9]{0,7}", re.ASCII)
 
 
 @router.get(
@@ -41,18 +44,26 @@ async def read_deliveries(process_id: ProcessId, _: MayRead, services: TheServic
     summary="Send a delivery again",
     status_code=202,
     response_model=WebhookDelivery,
-    responses=refusals(kinds.NOT_FOUND, kinds.NOT_READY),
-)
+    responses=refusals(
+        kinds.NOT_FOUND, kinds.MALFORMED_JSON, kinds.CONTENT_TOO_LARGE, kinds.UNSUPPORTED_MEDIA_TYPE,
+        kinds.REQUEST_TIMEOUT, kinds.INVALID_BODY, kinds.UNSTORABLE, kinds.NOT_READY,
+    ),
+    openapi_extra=takes(ReasonBody),
+)  # fmt: skip
 async def retry_delivery(
+    request: Request,
     process_id: ProcessId,
-    sequence: Annotated[int, Path(ge=1, le=_NUMBER_MAX, description="The number of the event.")],
+    sequence: Annotated[str, Path(description="The number of the event.")],
     principal: MayOperate,
     services: TheServices,
 ) -> JsonAnswer:
     """Have it sent now and with a whole new budget of attempts, whether it was given up, waits or was taken."""
+    if not _NUMBER.fullmatch(sequence):
+        raise Problem(kinds.NOT_FOUND, "There is no such delivery.")
+    body = await read_body(request, ReasonBody)
     async with promptly():
-        document = await services.deliveries.send_again(process_id, sequence)
+        document = await services.deliveries.send_again(process_id, int(sequence))
     if document is None:
         raise Problem(kinds.NOT_FOUND, "There is no such delivery.")
-    log.info("%s had webhook %s:%d sent again", principal or "anybody", process_id, sequence)
+    log.info("%s had webhook %s:%s sent again: %s", principal or "anybody", process_id, sequence, body.reason)
     return JsonAnswer(document, 202)

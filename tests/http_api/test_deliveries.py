@@ -16,7 +16,7 @@ from saga.ports.deliveries import CallOutcome
 from saga.process.events import Completed, Started
 from saga.webhooks.deciding import after_call
 from saga.webhooks.policy import CallbackPolicy
-from tests.http_api.acting import pointers_of, running_process
+from tests.http_api.acting import WHY, pointers_of, running_process
 from tests.http_api.service import BODY, running_service
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def test_a_delivery_is_sent_again_when_a_person_says_so(calling: Service) 
         assert stored is not None
         ended = after_call(stored, CallOutcome(status), began_at=stored.created_at, now=stored.created_at)
         assert await calling.store.deliveries.replace(ended)
-        answer = await calling.http.post(f"/process/{process_id}/deliveries/3/retry")
+        answer = await calling.http.post(f"/process/{process_id}/deliveries/3/retry", json=WHY)
         assert answer.status_code == 202
         assert answer.json()["status"] == "pending"
     (shown,) = await deliveries(calling, process_id)
@@ -199,10 +199,11 @@ async def test_what_is_not_there_is_not_found(calling: Service, sequence: str) -
     """A process, or a number, that is none."""
     process_id = await calling.start({**BODY, "callback_url": URL})
     await kept(calling, process_id)
-    assert (await calling.http.post(f"/process/{process_id}/deliveries/{sequence}/retry")).status_code == 404
+    again = await calling.http.post(f"/process/{process_id}/deliveries/{sequence}/retry", json=WHY)
+    assert again.status_code == 404
     for path in ("unknown/deliveries", "$ne/deliveries"):
         assert (await calling.http.get(f"/process/{path}")).status_code == 404
-    assert (await calling.http.post("/process/unknown/deliveries/3/retry")).status_code == 404
+    assert (await calling.http.post("/process/unknown/deliveries/3/retry", json=WHY)).status_code == 404
 
 
 async def test_reading_and_sending_again_need_their_scopes(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -214,7 +215,7 @@ async def test_reading_and_sending_again_need_their_scopes(tmp_path_factory: pyt
         bearer = {"Authorization": "Bearer t"}
         assert (await guarded.http.get(path)).status_code == 401
         assert (await guarded.http.get(path, headers=bearer)).status_code == 404
-        assert (await guarded.http.post(f"{path}/1/retry", headers=bearer)).status_code == 403
+        assert (await guarded.http.post(f"{path}/1/retry", json=WHY, headers=bearer)).status_code == 403
 
 
 def _parsed(text: str) -> dict[str, Any]:
