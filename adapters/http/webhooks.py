@@ -87,7 +87,11 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
             host, request.url.port or (443 if request.url.scheme == "https" else 80)
         )
         # The header Host is in the request by now, and names the host.
-        extensions = {**request.extensions, "sni_hostname": host.removesuffix("."), "timeout": {"connect": self._connect_s}}
+        extensions = {
+            **request.extensions,
+            "sni_hostname": host.removesuffix("."),
+            "timeout": {"connect": self._connect_s},
+        }
         for address in addresses[:-1]:
             try:
                 return await self._inner.handle_async_request(_to(address, request, extensions))
