@@ -1,6 +1,7 @@
 """Who calls back: what is kept by every coordinator, and sent by those that have a secret to sign with."""
 
 import asyncio
+import logging
 
 from api.backends import Backends
 from api.settings import Settings
@@ -8,6 +9,8 @@ from saga.coordinator.callbacks import Callbacks
 from saga.ports.observer import Observer
 from saga.webhooks.policy import CallbackPolicy
 from saga.webhooks.sender import WebhookSender
+
+_log = logging.getLogger("saga.server")
 
 
 class WebhookRole:
@@ -24,6 +27,7 @@ class WebhookRole:
         self._observer = observer
         self._policy = policy
         self._sender: WebhookSender | None = None
+        self._has_warned = False
         self.callbacks = Callbacks(backends.deliveries, observer, on_kept=self._wake)
 
     async def run(self, stopping: asyncio.Event, *, grace_s: float) -> None:
@@ -50,3 +54,9 @@ class WebhookRole:
     def _wake(self) -> None:
         if self._sender is not None:
             self._sender.wake()
+        elif not self._settings.webhook_keys and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "a webhook is kept, and this server has no SAGA_WEBHOOK_SECRET to send it with: it waits for "
+                "a coordinator that has one"
+            )

@@ -62,6 +62,19 @@ async def test_the_end_is_kept_once_however_often_its_message_comes(world: World
     assert delivery.due_at == world.clock.now()
 
 
+async def test_what_a_server_ended_that_keeps_nothing_is_kept_when_its_message_comes_again(
+    world: World,
+) -> None:
+    """An older version, say, that died before it acknowledged."""
+    older, one = await world.member(), await world.member()
+    older.handler._parts = replace(older.handler._parts, callbacks=None)
+    for message in (start(callback_url=URL), reply("completed", "one.a1"), reply("completed", "two.a1")):
+        await older.handle(message)
+    assert await told(world) == []
+    await one.handle(reply("completed", "two.a1"))
+    assert await told(world) == [(7, "completed")]
+
+
 async def test_of_a_process_without_an_address_nothing_is_kept(world: World) -> None:
     """And nothing is looked at."""
     one = await world.member()
