@@ -8,6 +8,7 @@ from api import failures
 from api.admission import Admission
 from api.query import refuse_unknown_query
 from api.routes import (
+    contract,
     deliveries,
     drawing,
     events,
@@ -21,6 +22,9 @@ from api.routes import (
     start,
     steps,
     undo_preview,
+)
+from api.routes import (
+    services as service_routes,
 )
 from api.services import Services
 from api.version import VERSION
@@ -61,7 +65,9 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             replay,
             undo_preview,
             process_types,
+            service_routes,
             operations,
+            contract,
         ):
             app.include_router(module.router)
     return app

@@ -15,6 +15,7 @@ from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.participants import ParticipantTransport
 from saga.ports.projections import ProjectionStore
+from saga.ports.service_reports import ServiceReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Backends:
     definitions: DefinitionStore
     locks: LockStore
     deliveries: DeliveryStore
+    service_reports: ServiceReports
     clock: Clock
     bus: MessageBus
     connect_participants: Callable[[], Awaitable[ParticipantTransport]]
@@ -101,6 +103,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
             store.definitions,
             store.locks,
             store.deliveries,
+            store.service_reports,
             store.clock,
             store.bus,
             connect,
@@ -118,7 +121,7 @@ async def _servers(
     from adapters.rabbitmq.bus import RabbitBus  # noqa: PLC0415
 
     async def connect() -> ParticipantTransport:
-        from adapters.rabbitmq.participants import RabbitParticipants  # noqa: PLC0415 - only the demo needs it
+        from adapters.rabbitmq.participants import RabbitParticipants  # noqa: PLC0415 - not every server does
 
         return await RabbitParticipants.open(amqp_url, prefix=settings.amqp_prefix)
 
@@ -134,6 +137,7 @@ async def _servers(
                 store.definitions,
                 store.locks,
                 store.deliveries,
+                store.service_reports,
                 store.clock,
                 bus,
                 connect,

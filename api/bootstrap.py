@@ -22,7 +22,7 @@ from api.logs import configure_logs
 from api.readiness import Readiness
 from api.server import HttpServer
 from api.services import Services
-from api.settings import Settings, refuse_http_participants
+from api.settings import Settings, check_service_urls
 from api.webhooks import WebhookRole
 from saga.coordinator.coordinator import Coordinator
 from saga.coordinator.patience import patiently
@@ -42,6 +42,7 @@ from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 from saga.webhooks.policy import CallbackPolicy
 
@@ -50,7 +51,8 @@ log = logging.getLogger("saga.server")
 API = "api"
 COORDINATOR = "coordinator"
 DEMO_PARTICIPANTS = "demo-participants"
-ROLES = (API, COORDINATOR)
+HTTP_PARTICIPANTS = "http-participants"
+ROLES = (API, COORDINATOR, HTTP_PARTICIPANTS)
 _READY_POLL_S = 0.05
 
 
@@ -78,7 +80,7 @@ def _definitions(settings: Settings, *, demo: bool) -> tuple[SagaDefinition, ...
             found.extend(load_definitions(str(file)))
         found.extend(load_definitions("api.demo.trip_booking"))
     services = {step.service for definition in found for step in definition.steps if step.service is not None}
-    refuse_http_participants(settings, services)
+    check_service_urls(settings, services)
     for definition in found:
         for warning in warnings_in(definition):
             log.warning("%s: %s", definition.process_type, warning)
@@ -135,6 +137,8 @@ class _Server:
             else:
                 fresh = tasks.create_task(self._keep_catalog_fresh())
                 stopping_tasks.append(fresh)
+            if HTTP_PARTICIPANTS in roles and self._settings.service_urls:
+                tasks.create_task(self._http_participants(stopping))
             if DEMO_PARTICIPANTS in roles:
                 tasks.create_task(self._demo_participants(stopping))
             stopping_tasks.append(tasks.create_task(self._announce(readiness, http)))
@@ -186,6 +190,13 @@ class _Server:
             read=read,
             deliveries=ProcessDeliveries(backends.deliveries, read, backends.clock),
             operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
+            participants=ReadServices(
+                self._catalog,
+                backends.bus,
+                backends.service_reports,
+                backends.clock,
+                configured=self._settings.service_urls.keys(),
+            ),
             past=Past(histories),
             replay=ReplayProcesses(histories, backends.projections),
             catalog=self._catalog,
@@ -212,12 +223,27 @@ class _Server:
             may_call_back=self._may_call_back,
         )
 
+    async def _http_participants(self, stopping: asyncio.Event) -> None:
+        from api.http_participants import call_services  # noqa: PLC0415 - only where a service has an address
+
+        await call_services(
+            self._settings,
+            self._backends,
+            self._observer,
+            self._name,
+            services=self._catalog.services,
+            stopping=stopping,
+        )
+
     async def _demo_participants(self, stopping: asyncio.Event) -> None:
         from api.demo.participants import demo_participants  # noqa: PLC0415 - only the demo needs them
 
         transport = await self._backends.connect_participants()
         try:
-            await serve_participants(*demo_participants(), transport=transport)
+            # One that has an address is somebody else's: both would take commands from one queue.
+            called = self._settings.service_urls
+            ours = [participant for participant in demo_participants() if participant.service not in called]
+            await serve_participants(*ours, transport=transport)
             await stopping.wait()
         finally:
             await transport.close()

@@ -38,8 +38,15 @@ def configure_logs(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     # What the drivers say about each lost connection is said by the adapters once, in our words.
+    # httpx would write whole addresses, the secrets in their queries too.
     for noisy in (
-        *("aio_pika", "aiormq", "pymongo", "faststream", "uvicorn.error", "uvicorn.access"),
-        *("httpx", "httpcore"),  # they would write whole addresses, and at DEBUG what is sent
+        "aio_pika",
+        "aiormq",
+        "pymongo",
+        "faststream",
+        "httpx",
+        "httpcore",
+        "uvicorn.error",
+        "uvicorn.access",
     ):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -13,6 +13,7 @@ from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 
 
@@ -28,6 +29,7 @@ class Services:
     read: ReadProcesses
     operate: OperateProcesses
     deliveries: ProcessDeliveries
+    participants: ReadServices
     past: Past
     replay: ReplayProcesses
     catalog: Catalog

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from saga.calling.address import Address, InvalidAddress, read_addresses
 from saga.webhooks.policy import parse_hosts
 from saga.webhooks.signature import parse_secret
 
@@ -95,6 +96,8 @@ class Settings(StoreSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(validation_alias="LOG_LEVEL")
     ] = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
+    service_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 20
+    service_timeout: Annotated[float | None, Field(gt=0, le=86_400, allow_inf_nan=False)] = None
     service_urls: Annotated[Mapping[str, SecretStr], NoDecode] = Field(default_factory=dict)
 
     @property
@@ -195,15 +198,27 @@ def load_store_settings() -> StoreSettings:
         raise SettingsError(_sentences(error)) from None
 
 
-def refuse_http_participants(settings: Settings, services: Collection[str]) -> None:
-    """Raise SettingsError where a service of a definition has an HTTP address: it can't be called yet."""
-    problems = tuple(
-        f"{service.upper()}_SERVICE_URL is set, but this version can't call participants over HTTP yet: "
-        f"unset it and let the service {service!r} take its commands from the broker"
-        for service in sorted(set(services) & set(settings.service_urls))
-    )
+def addresses_of(settings: Settings, service: str) -> tuple[Address, ...] | None:
+    """Give the addresses of a service, or None where it is a participant at the broker. Raises SettingsError."""
+    text = settings.service_urls.get(service)
+    if text is None:
+        return None
+    try:
+        return read_addresses(text.get_secret_value())
+    except InvalidAddress as error:
+        raise SettingsError((f"{service.upper()}_SERVICE_URL {error}",)) from None
+
+
+def check_service_urls(settings: Settings, services: Collection[str]) -> None:
+    """Raise SettingsError with every address of these services that can't be one."""
+    problems: list[str] = []
+    for service in sorted(services):
+        try:
+            addresses_of(settings, service)
+        except SettingsError as error:
+            problems.extend(error.problems)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(tuple(problems))
 
 
 def _variable(name: str) -> str:

@@ -6,39 +6,19 @@ compares what stands in the repository with what this writes.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
-from enum import StrEnum
 from pathlib import Path
-from typing import cast, get_type_hints
-
-from pydantic import TypeAdapter
 
 from api import problems
-from saga.messages.json_text import Json, JsonObject
+from saga.conformance.check import CASES
+from saga.contract.log_entries import APART, data_schema, event_class, events_schema, sentence
+from saga.contract.schemas import SCHEMAS
 from saga.process import codec
-from saga.process.status import ENDED, LEGAL_MOVES, EffortStatus, ProcessStatus
+from saga.process.status import ENDED, LEGAL_MOVES, ProcessStatus
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-
-_TIME: JsonObject = {"type": "string", "format": "date-time"}
-_ANYTHING: JsonObject = {}
-# What the log keeps as JSON text or as milliseconds is read as JSON and as RFC 3339.
-_READ_AS: Mapping[str, JsonObject] = {
-    "parameters": {"type": "object"},
-    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-    "output": _ANYTHING,
-    "children": {"type": "object", "additionalProperties": {"type": "string"}},
-    "input": {"type": "object"},
-    "items": {"type": "array"},
-    "result": _ANYTHING,
-    "error": {"type": "object", "required": ["code", "message"]},
-    "content": _ANYTHING,
-    "due_at": _TIME,
-    "at": _TIME,
-}
-_APART = frozenset({"step", "attempt"})
 
 
 def generated() -> dict[Path, str]:
@@ -48,82 +28,22 @@ def generated() -> dict[Path, str]:
         REFERENCE / "events.md": _events_page(),
         REFERENCE / "problems.md": _problems_page(),
         REFERENCE / "statuses.md": _statuses_page(),
-    }
-
-
-def events_schema() -> JsonObject:
-    """Give the JSON Schema of an entry of the log, as GET /process/{id}/events answers it."""
-    definitions: JsonObject = {name: _entry_schema(name) for name in codec.EVENT_NAMES}
-    entries: list[Json] = [{"$ref": f"#/$defs/{name}"} for name in codec.EVENT_NAMES]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "An entry of a process's log",
-        "oneOf": entries,
-        "$defs": definitions,
-    }
-
-
-def _entry_schema(name: str) -> JsonObject:
-    kind, _ = codec._CLASSES[name]  # noqa: SLF001 - the one table of names
-    names = [field.name for field in fields(kind)]
-    data = _data_schema(name)
-    return {
-        "description": _sentence(kind),
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["sequence", "type", "at", "step", "attempt", "actor", "data"],
-        "properties": {
-            "sequence": {"type": "integer", "minimum": 1},
-            "type": {"const": name},
-            "at": _TIME,
-            "step": _step_schema(kind) if "step" in names else {"type": "null"},
-            "attempt": {"type": "integer", "minimum": 0} if "attempt" in names else {"type": "null"},
-            "actor": {"type": "string"},
-            "data": data,
+        REFERENCE / "participant-check.md": _check_page(),
+        **{
+            REFERENCE / "schemas" / f"{name}.json": json.dumps(schema, indent=2) + "\n"
+            for name, schema in SCHEMAS.items()
         },
     }
-
-
-def _data_schema(name: str) -> JsonObject:
-    kind, _ = codec._CLASSES[name]  # noqa: SLF001
-    hints = get_type_hints(kind)
-    said = codec._NAMED_BY.get(kind)  # noqa: SLF001 - the member that the name says already
-    members = [field.name for field in fields(kind) if field.name not in _APART and field.name != said]
-    optional = codec.left_out_when_empty(kind)
-    properties: JsonObject = {member: _member_schema(member, hints[member]) for member in members}
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [member for member in members if member not in optional],
-        "properties": properties,
-    }
-
-
-def _member_schema(member: str, hint: type) -> JsonObject:
-    if member in _READ_AS:
-        return _READ_AS[member]
-    if member == "closes":
-        status: JsonObject = {"enum": list[Json](map(str, EffortStatus))}
-        pair: JsonObject = {"type": "array", "prefixItems": [{"type": "string"}, status], "items": False}
-        return {"type": "array", "items": pair}
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return {"enum": list[Json](map(str, hint))}
-    return cast("JsonObject", TypeAdapter(hint).json_schema())
-
-
-def _step_schema(kind: type) -> JsonObject:
-    optional = get_type_hints(kind)["step"] is not str
-    return {"type": ["string", "null"]} if optional else {"type": "string"}
 
 
 def _events_page() -> str:
     parts = [_EVENTS_HEAD]
     for name in codec.EVENT_NAMES:
-        kind, _ = codec._CLASSES[name]  # noqa: SLF001
-        lifted = [field.name for field in fields(kind) if field.name in _APART]
+        kind = event_class(name)
+        lifted = [field.name for field in fields(kind) if field.name in APART]
         beside = f" Beside it: {' and '.join(f'`{member}`' for member in lifted)}." if lifted else ""
-        schema = json.dumps(_data_schema(name), indent=2)
-        parts.append(f"## {name}\n\n{_sentence(kind)}{beside}\n\n```json\n{schema}\n```\n")
+        schema = json.dumps(data_schema(name), indent=2)
+        parts.append(f"## {name}\n\n{sentence(kind)}{beside}\n\n```json\n{schema}\n```\n")
     return "\n".join(parts)
 
 
@@ -139,6 +59,15 @@ def _statuses_page() -> str:
     return f"{_STATUSES_HEAD}\n```mermaid\nstateDiagram-v2\n{''.join(_moves())}```\n{_STATUSES_TAIL}"
 
 
+def _check_page() -> str:
+    needs = [" ".join(f"`{need}`" for need in case.needs) for case in CASES]
+    rows = "\n".join(
+        f"| `{case.name}` | {case.title} | {needed} | {case.why} | {case.advice} |"
+        for case, needed in zip(CASES, needs, strict=True)
+    )
+    return f"{_CHECK_HEAD}\n{rows}\n"
+
+
 def _moves() -> Iterator[str]:
     yield f"    [*] --> {ProcessStatus.STARTED}\n"
     for status, following in LEGAL_MOVES.items():
@@ -148,10 +77,6 @@ def _moves() -> Iterator[str]:
     for status in ProcessStatus:
         if status in ENDED:
             yield f"    {status} --> [*]\n"
-
-
-def _sentence(kind: type) -> str:
-    return " ".join((kind.__doc__ or "").split())
 
 
 _NOTE = "<!-- Written by `python -m docs.generate` from the code; don't edit it by hand. -->"
@@ -180,6 +105,16 @@ value that was sent is repeated, and no internal name is shown. `503` and `429` 
 
 | name | status | title | what it means |
 |---|---|---|---|"""  # noqa: E501 - likewise
+
+_CHECK_HEAD = f"""# Cases of the participants' check
+
+{_NOTE}
+
+What `saga participant check` tries, in this order, and what each case needs on the command line.
+[How to use it](../how-to/check-a-participant.md).
+
+| case | what is tried | needs | why it matters | what to do where it fails |
+|---|---|---|---|---|"""
 
 _STATUSES_HEAD = f"""# Statuses
 

@@ -1,7 +1,7 @@
 """The bus without a broker: the ports for the coordinator and for participants, over one shared switch."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from adapters.embedded.lines import Consumer, EmbeddedDelivery
@@ -18,9 +18,10 @@ from saga.ports.bus import (
     Exchange,
     OutgoingMessage,
     PublishResult,
+    QueueStanding,
 )
 from saga.ports.clock import Clock
-from saga.ports.participants import CommandHandler, NoReply, ReplyMessage
+from saga.ports.participants import CARRIAGE, Carriage, CommandHandler, NoReply, ReplyMessage
 
 GRACE_S = 8.0
 
@@ -103,6 +104,19 @@ class EmbeddedBus:
         """Name those of the services whose queue has no consumer now."""
         return [service for service in services if not self._switch.consumers(service_queue(service))]
 
+    async def standings(self, services: Collection[str]) -> Mapping[str, QueueStanding]:
+        """Count who takes from the services' queues and what waits in them."""
+        if self._closed:
+            raise BusUnavailable("the bus is closed")
+        try:
+            return {
+                service: QueueStanding(self._switch.consumers(queue), await self._switch.waiting(queue))
+                for service in services
+                if self._switch.has(queue := service_queue(service))
+            }
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            raise BusUnavailable(f"the queues could not be counted: {error}") from error
+
     async def missing(self) -> Collection[str]:
         """Name nothing: what was declared is a row of the same file."""
         if self._closed:
@@ -126,6 +140,7 @@ class EmbeddedParticipants:
         self._grace_s = grace_s
         self._switch = switch
         self._clock = clock
+        self._opened_at = clock.now()  # what came before may have been in the hands of an earlier server
         self._consumers: list[Consumer] = []
 
     async def serve(self, service: str, handler: CommandHandler, *, concurrency: int) -> Consumption:
@@ -162,6 +177,13 @@ class EmbeddedParticipants:
     async def _handle(self, handler: CommandHandler, delivery: Delivery) -> None:
         if not isinstance(delivery, EmbeddedDelivery):
             raise TypeError("this delivery came from another bus")
+        traceparent = delivery.headers.get("traceparent")
+        CARRIAGE.set(
+            Carriage(
+                traceparent if isinstance(traceparent, str) else None,
+                may_have_come_before=delivery.message.arrived_at <= self._opened_at,
+            )
+        )
         reply = await handler(delivery.body)
         if not isinstance(reply, NoReply):
             await self._switch.answer(delivery, self._message(reply))

@@ -149,6 +149,12 @@ def insert_queues(connection: sqlite3.Connection, names: Collection[str]) -> Non
     connection.executemany("INSERT OR IGNORE INTO queues VALUES (?)", [(name,) for name in names])
 
 
+def count(connection: sqlite3.Connection, queue: str) -> int:
+    """Count the messages of a queue, those in somebody's hands among them."""
+    row: tuple[int] = connection.execute("SELECT count(*) FROM messages WHERE queue = ?", (queue,)).fetchone()
+    return row[0]
+
+
 def read_queues(connection: sqlite3.Connection) -> list[str]:
     """Name the declared queues."""
     return [name for (name,) in connection.execute("SELECT name FROM queues ORDER BY name")]

@@ -15,6 +15,7 @@ from adapters.embedded.locks import SqliteLockStore
 from adapters.embedded.messages import mark_orphans, read_queues
 from adapters.embedded.projections import SqliteProjectionStore
 from adapters.embedded.schema import check, prepare
+from adapters.embedded.service_reports import EmbeddedServiceReports
 from adapters.embedded.switch import Switch
 
 
@@ -32,6 +33,7 @@ class EmbeddedStore:
         self.definitions = SqliteDefinitionStore(writer, reader)
         self.locks = SqliteLockStore(writer, reader)
         self.deliveries = SqliteDeliveryStore(writer, reader)
+        self.service_reports = EmbeddedServiceReports()
         self.bus = EmbeddedBus(switch, self.clock)
         self.participants = EmbeddedParticipants(switch, self.clock)
         self._lock = lock

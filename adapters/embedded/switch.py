@@ -14,6 +14,7 @@ from adapters.embedded.lines import Consumer, EmbeddedDelivery, Line
 from adapters.embedded.messages import (
     NewMessage,
     StoredMessage,
+    count,
     delete,
     insert,
     insert_dead_letter,
@@ -64,6 +65,12 @@ class Switch:
     def waiting_in_memory(self, queue: str) -> int:
         """Count the messages of a queue that memory holds and nobody has in hand."""
         return self._lines[queue].in_memory
+
+    async def waiting(self, queue: str) -> int:
+        """Count the messages of a queue that nobody has in hand. Raises StoreUnavailable, OutcomeUnknown."""
+        stored = await self._writer.run(partial(count, queue=queue))
+        in_hand = sum(delivery.message.queue == queue for delivery in self._in_hand.values())
+        return max(0, stored - in_hand)
 
     async def put(self, message: NewMessage) -> None:
         """Put a message in line, durably. Raises StoreUnavailable, OutcomeUnknown."""

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import httpx
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 _SENDING = ".send_request_headers.started"
+# Shorter than the five seconds after which common servers close an idle connection: a request that meets the end
+# of its connection may have been seen, and nobody could tell.
+_IDLE_S = 2.0
 
 
 class CallFailed(Exception):  # noqa: N818 - an outcome of a call, which its caller expects
     """Say why a call has no answer.
 
-    `was_sent` tells whether the other side may have seen the request: then nobody knows what it did. `status` is
-    that of an answer that came and whose body can't be used.
+    `was_sent` tells whether the other side may have seen the request: then nobody knows what it did. `timed_out`
+    tells whether it took too long. `status` is that of an answer that came and whose body can't be used.
     """
 
-    def __init__(self, reason: str, *, was_sent: bool, status: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, was_sent: bool, timed_out: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.was_sent = was_sent
+        self.timed_out = timed_out
         self.status = status
 
 
@@ -54,9 +62,13 @@ def open_client(
 
     Without a `transport` it keeps its own connections, at most `connections_max`. `call` minds the time.
     """
-    limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
+    limits = httpx.Limits(
+        max_connections=connections_max,
+        max_keepalive_connections=connections_max,
+        keepalive_expiry=_IDLE_S,
+    )
     return httpx.AsyncClient(
-        transport=transport or httpx.AsyncHTTPTransport(limits=limits, trust_env=False),
+        transport=transport or httpx.AsyncHTTPTransport(verify=_trust(), limits=limits, trust_env=False),
         timeout=None,  # noqa: S113 - `call` puts one deadline around the whole
         follow_redirects=False,
         trust_env=False,
@@ -64,11 +76,27 @@ def open_client(
     )
 
 
-async def call(client: httpx.AsyncClient, request: Request, *, deadline_s: float, bytes_max: int) -> Answer:
+@cache
+def _trust() -> ssl.SSLContext:
+    """Trust what this machine trusts (SSL_CERT_FILE names other authorities), and the well-known authorities."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
+
+
+async def call(
+    client: httpx.AsyncClient,
+    request: Request,
+    *,
+    deadline_s: float,
+    bytes_max: int,
+    connect_s: float | None = None,
+) -> Answer:
     """Send a request and read the whole answer within a deadline. Raises CallFailed.
 
-    The deadline counts from here to the last byte: a body that drips does not prolong it. No compression is
-    asked for, and a compressed or longer answer than `bytes_max` is no answer.
+    The deadline counts from here to the last byte: a body that drips does not prolong it; `connect_s` is for
+    the connection alone. No compression is asked for, and a compressed or longer answer than `bytes_max` is
+    no answer.
     """
     was_sent = False
 
@@ -78,7 +106,12 @@ async def call(client: httpx.AsyncClient, request: Request, *, deadline_s: float
 
     headers = {**request.headers, "Accept-Encoding": "identity"}
     built = client.build_request(
-        "POST", request.url, headers=headers, content=request.body, extensions={"trace": trace}
+        "POST",
+        request.url,
+        headers=headers,
+        content=request.body,
+        timeout=httpx.Timeout(None, connect=connect_s),
+        extensions={"trace": trace},
     )
     try:
         async with asyncio.timeout(deadline_s):
@@ -88,9 +121,12 @@ async def call(client: httpx.AsyncClient, request: Request, *, deadline_s: float
             finally:
                 await response.aclose()
     except TimeoutError:
-        raise CallFailed(f"no answer within {deadline_s:g} s", was_sent=was_sent) from None
+        raise CallFailed(f"no answer within {deadline_s:g} s", was_sent=was_sent, timed_out=True) from None
     except httpx.HTTPError as error:
-        raise CallFailed(f"{type(error).__name__}: {error}", was_sent=was_sent) from error
+        timed_out = isinstance(error, httpx.TimeoutException)
+        raise CallFailed(
+            f"{type(error).__name__}: {error}", was_sent=was_sent, timed_out=timed_out
+        ) from error
 
 
 async def _read(response: httpx.Response, bytes_max: int) -> Answer:

@@ -63,7 +63,13 @@ class Collection(Protocol):
         """Carry out several updates; unordered, one that is refused doesn't stop the others."""
         ...
 
-    def find(self, chosen: Mapping[str, object], projection: Mapping[str, object] | None = None) -> Cursor:
+    def find(
+        self,
+        chosen: Mapping[str, object],
+        projection: Mapping[str, object] | None = None,
+        *,
+        batch_size: int = 0,
+    ) -> Cursor:
         """Begin a query; nothing is asked before the cursor is read."""
         ...
 

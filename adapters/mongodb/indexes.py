@@ -34,6 +34,7 @@ _DEFINITIONS = (
         [("process_type", ASCENDING), ("current_since", DESCENDING), ("_id", DESCENDING)], name="current"
     ),
 )
+_SERVICE_REPORTS = (IndexModel([("at", ASCENDING)], name="forgotten", expireAfterSeconds=3_600),)
 _LOCKS = (
     IndexModel([("holder", ASCENDING)], name="held"),
     IndexModel([("queue.root", ASCENDING)], name="awaited"),
@@ -54,3 +55,4 @@ async def create_indexes(database: Database) -> None:
         await database["definitions"].create_indexes(list(_DEFINITIONS))
         await database["locks"].create_indexes(list(_LOCKS))
         await database["deliveries"].create_indexes(list(_DELIVERIES))
+        await database["service_reports"].create_indexes(list(_SERVICE_REPORTS))

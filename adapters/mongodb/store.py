@@ -15,6 +15,7 @@ from adapters.mongodb.failures import unavailable
 from adapters.mongodb.indexes import create_indexes
 from adapters.mongodb.locks import MongoLockStore
 from adapters.mongodb.projections import MongoProjectionStore
+from adapters.mongodb.service_reports import MongoServiceReports
 from saga.errors import NotReady, StoreUnavailable
 
 _AGAIN_S = 1.0
@@ -22,13 +23,14 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, projections, definitions, locks, deliveries and the clock of one database."""
+    """Hold the log, projections, definitions, locks, deliveries, reports and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore
     definitions: MongoDefinitionStore
     locks: MongoLockStore
     deliveries: MongoDeliveryStore
+    service_reports: MongoServiceReports
     clock: StoreClock
     _connection: Connection
     _is_prepared: bool = False
@@ -58,6 +60,7 @@ class MongoStore:
             definitions=MongoDefinitionStore(chosen),
             locks=MongoLockStore(chosen),
             deliveries=MongoDeliveryStore(chosen),
+            service_reports=MongoServiceReports(chosen),
             clock=StoreClock(lambda: server_time(chosen)),
             _connection=connection,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -13,9 +13,17 @@ from adapters.rabbitmq.consumer import Consumers, RabbitConsumption, RabbitDeliv
 from adapters.rabbitmq.partitions import PartitionedConsumption
 from adapters.rabbitmq.properties import dead_letter_properties, outgoing_properties
 from adapters.rabbitmq.publisher import Publisher
-from adapters.rabbitmq.topology import Names, Topology, consumer_count, declare, missing
+from adapters.rabbitmq.topology import Names, Topology, consumer_count, declare, missing, queue_standing
 from saga.errors import BusUnavailable
-from saga.ports.bus import Consumption, Delivery, DeliveryHandler, Exchange, OutgoingMessage, PublishResult
+from saga.ports.bus import (
+    Consumption,
+    Delivery,
+    DeliveryHandler,
+    Exchange,
+    OutgoingMessage,
+    PublishResult,
+    QueueStanding,
+)
 from saga.ports.observer import Observer
 
 _DEADLINE_S = 5.0
@@ -130,6 +138,15 @@ class RabbitBus:
                 for service in services
                 if not await consumer_count(connection, names.step_queue(service))
             ]
+
+    async def standings(self, services: Collection[str]) -> Mapping[str, QueueStanding]:
+        """Count who takes from the services' queues and what waits in them. Raises BusUnavailable."""
+        names, connection = self._topology.names, self._incoming.connection
+        async with _asking("look at the queues"):
+            found = {
+                service: await queue_standing(connection, names.step_queue(service)) for service in services
+            }
+        return {service: standing for service, standing in found.items() if standing is not None}
 
     async def missing(self) -> Collection[str]:
         """Name the declared exchanges and queues that are not there now. Raises BusUnavailable."""

@@ -14,7 +14,7 @@ from adapters.rabbitmq.edge import Edge, Subscription
 from adapters.rabbitmq.properties import check_short
 from adapters.rabbitmq.topology import Names, Topology
 from saga.errors import BusUnavailable
-from saga.ports.participants import NoReply
+from saga.ports.participants import CARRIAGE, Carriage, NoReply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -103,6 +103,13 @@ class RabbitParticipants:
         task.add_done_callback(self._in_hand.discard)
 
     async def _carry_out(self, handler: CommandHandler, message: RabbitMessage) -> None:
+        traceparent = message.headers.get("traceparent")
+        CARRIAGE.set(
+            Carriage(
+                traceparent if isinstance(traceparent, str) else None,
+                may_have_come_before=bool(message.raw_message.redelivered),
+            )
+        )
         try:
             reply = await handler(message.body)
         except Exception:  # noqa: BLE001 - it must not raise, and this says that it did

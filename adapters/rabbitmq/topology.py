@@ -16,7 +16,7 @@ from pamqp.common import FieldTable
 
 from saga.errors import BusUnavailable
 from saga.messages.command import NAME_PATTERN, REPLY_KEY
-from saga.ports.bus import Exchange
+from saga.ports.bus import Exchange, QueueStanding
 
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SERVICE = re.compile(NAME_PATTERN)
@@ -164,10 +164,16 @@ async def missing(connection: AbstractConnection, topology: Topology) -> Collect
 
 async def consumer_count(connection: AbstractConnection, queue: str) -> int | None:
     """Count the consumers of a queue; None when there is no such queue."""
+    standing = await queue_standing(connection, queue)
+    return None if standing is None else standing.consumers
+
+
+async def queue_standing(connection: AbstractConnection, queue: str) -> QueueStanding | None:
+    """Count the consumers of a queue and what waits in it; None when there is no such queue."""
     try:
         async with throwaway_channel(connection) as channel:
-            found = await channel.declare_queue(queue, passive=True)
-            return found.declaration_result.consumer_count or 0
+            found = (await channel.declare_queue(queue, passive=True)).declaration_result
+            return QueueStanding(found.consumer_count or 0, found.message_count or 0)
     except ChannelNotFoundEntity:
         return None
 

@@ -18,6 +18,9 @@ _COUNTERS = {
         "Calls to callback addresses: delivered, failed, given_up",
         ("result",),
     ),
+    "http_call": ("Calls to services over HTTP", ("service", "address", "outcome")),
+    "http_ejection": ("Times that an address of a service was ejected", ("service", "address")),
+    "http_breaker_opened": ("Times that all addresses of a service were ejected", ("service",)),
     "timer_fired": ("Timers that went off", ()),
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api.cli.client import Client
     from api.cli.output import Output
 
-ROLES = ("api", "coordinator")
+ROLES = ("api", "coordinator", "http-participants")
 DEMO_PARTICIPANTS = "demo-participants"
 DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
@@ -57,8 +57,22 @@ class Printed:
     ] = "table"
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Chosen:
+    """Which processes are meant."""
+
+    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = ()
+    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None
+    label: Annotated[tuple[str, ...], Parameter(negative="", help="key:value; all must hold.")] = ()
+    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False
+    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None
+    started_before: str | None = None
+
+
 HERE = Service()
 AS_TABLE = Printed()
+ALL = Chosen()
 
 Pairs = Annotated[tuple[str, ...], Parameter(negative="", help="key=value; may be given several times.")]
 Process = Annotated[str, Parameter(help="The id of a process, or a file that `saga export` wrote.")]
@@ -71,9 +85,9 @@ Seconds = Annotated[float | None, Parameter(help="Give up after so many seconds 
 @app.command
 def serve(
     *,
-    roles: Annotated[str, Parameter(help="What to be, separated by commas: api, coordinator.")] = ",".join(
-        ROLES
-    ),
+    roles: Annotated[
+        str, Parameter(help="What to be, separated by commas: api, coordinator, http-participants.")
+    ] = ",".join(ROLES),
 ) -> Exit:
     """Run the server; SAGA_… settings say on which broker and store."""
     from api.cli import commands  # noqa: PLC0415 - loads only what runs
@@ -155,12 +169,7 @@ def show(process: Process, /, *, among: Among = None, service: Service = HERE) -
 @app.command(name="list")
 def list_(
     *,
-    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
-    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
-    label: Annotated[tuple[str, ...], Parameter(negative="", help="key:value; all must hold.")] = (),
-    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
-    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
-    started_before: str | None = None,
+    chosen: Chosen = ALL,
     limit: Annotated[int, Parameter(help="How many at most.")] = 50,
     service: Service = HERE,
 ) -> Exit:
@@ -169,12 +178,12 @@ def list_(
 
     if limit < 1:
         raise CommandError(Exit.USAGE, "--limit must be at least 1")
-    filters = [("status", one) for one in status] + [("label", one) for one in label]
+    filters = [("status", one) for one in chosen.status] + [("label", one) for one in chosen.label]
     single = {
-        "process_type": process_type,
-        "attention": "true" if attention else None,
-        "started_after": started_after,
-        "started_before": started_before,
+        "process_type": chosen.process_type,
+        "attention": "true" if chosen.attention else None,
+        "started_after": chosen.started_after,
+        "started_before": chosen.started_before,
     }
     filters += [(name, value) for name, value in single.items() if value is not None]
     return commands.list_many(*connected(service), filters=filters, limit=limit)
@@ -207,7 +216,9 @@ def events(
     return commands.events(*connected(service), process, after=after)
 
 
+app.command("api.cli.services:app", name="service", help="Look at the participants.")
 app.command("api.cli.definitions:app", name="definition", help="Check, draw and explore definitions.")
+app.command("api.cli.participants:app", name="participant", help="Check participants of any language.")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from api.cli.app import AS_TABLE, HERE, Pairs, Printed, Service, app, connected
+from api.cli.app import ALL, AS_TABLE, HERE, Chosen, Printed, Service, app, connected
 from api.cli.outcome import CommandError, Exit
 from saga.messages.json_text import Json, JsonObject
 
@@ -158,12 +158,7 @@ def bulk(  # noqa: PLR0913 - one per option
     /,
     *,
     reason: Reason,
-    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
-    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
-    label: Pairs = (),
-    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
-    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
-    started_before: str | None = None,
+    chosen: Chosen = ALL,
     step: StepName = None,
     outcome: Annotated[
         Literal["completed", "failed"] | None, Parameter(help="For resolve: what became of it.")
@@ -177,34 +172,29 @@ def bulk(  # noqa: PLR0913 - one per option
     from api.cli import acting, arguments  # noqa: PLC0415
 
     members: JsonObject = {
-        "status": list[Json](status),
-        "process_type": process_type,
-        "label": dict[str, Json](arguments.labels(label)),
-        "attention": attention or None,
-        "started_after": started_after,
-        "started_before": started_before,
+        "status": list[Json](chosen.status),
+        "process_type": chosen.process_type,
+        "label": dict[str, Json](arguments.labels(chosen.label)),
+        "attention": chosen.attention or None,
+        "started_after": chosen.started_after,
+        "started_before": chosen.started_before,
     }
-    chosen = {name: value for name, value in members.items() if value}
-    if not chosen:
+    said = {name: value for name, value in members.items() if value}
+    if not said:
         raise CommandError(
             Exit.USAGE, "say which processes are meant: --status, --type, --label or --attention"
         )
     request = acting.Request(reason, step, outcome, arguments.output(output_value), key)
     client, output = connected(service)
-    return acting.act_on_all(client, output, action=action, chosen=chosen, request=request, is_sure=yes)
+    return acting.act_on_all(client, output, action=action, chosen=said, request=request, is_sure=yes)
 
 
 @app.command
-def redrive(  # noqa: PLR0913 - one per option
+def redrive(
     process_id: str | None = None,
     /,
     *,
-    status: Annotated[tuple[str, ...], Parameter(negative="", help="May be given several times.")] = (),
-    process_type: Annotated[str | None, Parameter(name=["--type"], help="Only this process type.")] = None,
-    label: Annotated[tuple[str, ...], Parameter(negative="", help="key:value; all must hold.")] = (),
-    attention: Annotated[bool, Parameter(negative="", help="Only those that need a person.")] = False,
-    started_after: Annotated[str | None, Parameter(help="A time such as 2026-11-24T12:00:00Z.")] = None,
-    started_before: str | None = None,
+    chosen: Chosen = ALL,
     dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be published.")] = False,
     printed: Printed = AS_TABLE,
 ) -> Exit:
@@ -215,17 +205,9 @@ def redrive(  # noqa: PLR0913 - one per option
     from api.cli import redrives  # noqa: PLC0415
     from api.cli.output import Output  # noqa: PLC0415
 
-    chosen = redrives.filter_of(
-        status=status,
-        process_type=process_type,
-        label=label,
-        attention=attention,
-        started_after=started_after,
-        started_before=started_before,
-    )
-    if process_id is not None and chosen != redrives.EVERY:
+    if process_id is not None and chosen != ALL:
         raise CommandError(Exit.USAGE, "name a process, or what to choose them by")
-    return redrives.redrive(Output(printed.output), process_id, chosen, dry_run=dry_run)
+    return redrives.redrive(Output(printed.output), process_id, redrives.filter_of(chosen), dry_run=dry_run)
 
 
 @app.command

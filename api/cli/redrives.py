@@ -1,10 +1,11 @@
 """Publish the outstanding commands of stored processes again, on the broker that the settings name."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 from api.backends import Backends
+from api.cli.app import Chosen
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, progress, say, streamed
 from api.cli.store import with_backends, with_store
@@ -47,30 +48,22 @@ def redrive(output: Output, process_id: str | None, chosen: ProjectionFilter, *,
     return with_backends(work)
 
 
-def filter_of(
-    *,
-    status: Sequence[str],
-    process_type: str | None,
-    label: Sequence[str],
-    attention: bool,
-    started_after: str | None,
-    started_before: str | None,
-) -> ProjectionFilter:
+def filter_of(chosen: Chosen) -> ProjectionFilter:
     """Read what processes are meant; those that have commands to send, where no status is named."""
-    unknown = set(status) - set(map(str, ProcessStatus))
+    unknown = set(chosen.status) - set(map(str, ProcessStatus))
     if unknown:
         raise CommandError(Exit.USAGE, f"--status is one of {', '.join(sorted(map(str, ProcessStatus)))}")
-    labels = [text.partition(":") for text in label]
+    labels = [text.partition(":") for text in chosen.label]
     if any(not key or not colon for key, colon, _ in labels):
         raise CommandError(Exit.USAGE, "--label is key:value")
     try:
         return ProjectionFilter(
-            statuses=tuple(status) or EVERY.statuses,
-            process_type=process_type,
+            statuses=tuple(chosen.status) or EVERY.statuses,
+            process_type=chosen.process_type,
             labels=tuple((key, value) for key, _, value in labels),
-            attention=attention or None,
-            started_after=point_in_time("started_after", started_after),
-            started_before=point_in_time("started_before", started_before),
+            attention=chosen.attention or None,
+            started_after=point_in_time("started_after", chosen.started_after),
+            started_before=point_in_time("started_before", chosen.started_before),
         )
     except Problem as problem:
         raise CommandError(Exit.USAGE, problem.detail) from None

@@ -37,6 +37,7 @@ async def read_index() -> JsonAnswer:
             "name": "batuta",
             "version": VERSION,
             "description": "/openapi.json",
+            "messages": "/asyncapi",
             "processes": "/process",
             "process_types": "/process-type",
         }

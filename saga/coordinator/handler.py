@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
-from saga.coordinator.admission import (
+from saga.coordinator.admitted import (
     Admitted,
     AdmittedControl,
     AdmittedMigration,

@@ -21,7 +21,8 @@ from saga.views.event import event_entry
 # What an order to a participant is called, beside those to processes.
 STEP_COMMAND = "step.command"
 
-_LIFE_WORDS = {
+# What a change of a process is called in the routing key of its life event.
+LIFE_WORDS = {
     ev.Started: "started",
     ev.TurnedBack: "compensating",
     ev.Suspended: "suspended",
@@ -57,7 +58,7 @@ def life_messages(
     """Tell of each change of a process's standing in a transition, in order; of its steps' too, if asked."""
     process_type = state.origin.process_type
     for number, event in enumerate(transition.events, start=transition.first):
-        word = _LIFE_WORDS.get(type(event))
+        word = LIFE_WORDS.get(type(event))
         if word is not None:
             yield _life_message(state, transition, event, f"process.{process_type}.{word}", number)
         elif with_steps and isinstance(event, ev.AttemptEvent | ev.StepEvent):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never, cast
 
-from saga.coordinator.admission import (
+from saga.coordinator.admitted import (
     Admitted,
     AdmittedControl,
     AdmittedFork,

@@ -5,7 +5,7 @@ left undone: it publishes what is outstanding of that tail and projects it, befo
 acknowledged.
 """
 
-from saga.coordinator.admission import Admitted, AdmittedReply, is_progress
+from saga.coordinator.admitted import Admitted, AdmittedReply, is_progress
 from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.known_states import KnownStates
 from saga.coordinator.loader import Loaded, Loader

@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from saga.coordinator.admission import Admitted, AdmittedStart, AdmittedWake, Rejected, admit
+from saga.coordinator.admission import admit
+from saga.coordinator.admitted import Admitted, AdmittedStart, AdmittedWake, Rejected
 from saga.coordinator.handler import Handler, Settled
 from saga.coordinator.outgoing import refused_child_message
 from saga.coordinator.patience import GaveUp, patiently

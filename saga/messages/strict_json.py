@@ -52,10 +52,14 @@ def decode(body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> Json:
         raise UnstorableJson(f"larger than {limits.bytes_max} bytes")
     text = _text(body)
     _check_nesting(text, limits.depth_max)
+    # No text has more keys than colons, so for nearly every one the decoder that counts none will do.
+    decoder = _decoder if text.count(":") <= limits.keys_max else _counting_decoder(limits.keys_max)
     try:
-        value: Json = _Decoder(limits).decode(text)
+        value: Json = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise MalformedJson(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    if "\\u" in text:
+        _refuse_surrogates(value)
     return value
 
 
@@ -100,36 +104,14 @@ def _check_nesting(text: str, depth_max: int) -> None:
             depth -= 1
 
 
-class _Decoder(json.JSONDecoder):
-    """Python's decoder with the gaps closed; one instance per text, since it counts keys."""
-
-    def __init__(self, limits: JsonLimits) -> None:
-        self._limits = limits
-        self._keys = 0
-        super().__init__(
-            object_pairs_hook=self._object,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
-
-    def decode(self, text: str) -> Json:  # type: ignore[override]  # the second parameter is private
-        value: Json = super().decode(text)
-        if "\\u" in text:
-            _refuse_surrogates(value)
-        return value
-
-    def _object(self, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        self._keys += len(pairs)
-        if self._keys > self._limits.keys_max:
-            raise UnstorableJson(f"more than {self._limits.keys_max} keys")
-        value = dict(pairs)
-        if len(value) != len(pairs):
-            raise MalformedJson("an object has the same key twice")
-        for key in value:
-            if "\x00" in key:
-                raise UnstorableJson("a key holds a NUL character")
-        return value
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedJson("an object has the same key twice")
+    for key in value:
+        if "\x00" in key:
+            raise UnstorableJson("a key holds a NUL character")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -175,3 +157,23 @@ def _refuse_surrogate(text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise MalformedJson("a string holds a lone surrogate") from None
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+)
+
+
+def _counting_decoder(keys_max: int) -> json.JSONDecoder:
+    keys = 0
+
+    def counted(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        nonlocal keys
+        keys += len(pairs)
+        if keys > keys_max:
+            raise UnstorableJson(f"more than {keys_max} keys")
+        return _object(pairs)
+
+    return json.JSONDecoder(
+        object_pairs_hook=counted, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+    )

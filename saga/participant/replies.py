@@ -1,7 +1,7 @@
 """The replies of a participant, as bytes that the orchestrator can keep."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pydantic_core
 
@@ -37,8 +37,29 @@ class Failure:
 
 def completed(command: StepCommand, output: object) -> ReplyMessage:
     """Write a completed reply; None is an empty output. Raises UnusableOutput."""
-    text = _output_text({} if output is None else output)
-    return _reply(command, "completed", splice({"command_id": to_text(command.command_id), "output": text}))
+    return completed_text(command, output_text(output))
+
+
+def completed_text(command: StepCommand, output: JsonText) -> ReplyMessage:
+    """Write a completed reply around an output that is text already."""
+    body = splice({"command_id": to_text(command.command_id), "output": output})
+    return _reply(command, "completed", body)
+
+
+def repeated(command: StepCommand, body: JsonText) -> ReplyMessage:
+    """Write a failed reply that was written before."""
+    return _reply(command, "failed", body)
+
+
+def progress(command: StepCommand, number: int, percent: float | None, message: str | None) -> ReplyMessage:
+    """Write the `number`th report on a command that is still worked on."""
+    body: JsonObject = {"command_id": command.command_id}
+    if percent is not None:
+        body["percent"] = percent
+    if message is not None:
+        body["message"] = _clean(message, _MESSAGE_LENGTH_MAX)
+    reply = _reply(command, "progress", to_text(body))
+    return replace(reply, message_id=f"{reply.message_id}.{number}")
 
 
 def failed(command: StepCommand, failure: Failure) -> ReplyMessage:
@@ -83,10 +104,15 @@ def _reply(command: StepCommand, status: str, body: JsonText) -> ReplyMessage:
     )
 
 
-def _output_text(output: object) -> JsonText:
-    """Write an output the way pydantic does (models, dates, enums), and read it as the orchestrator will."""
+def output_text(output: object) -> JsonText:
+    """Write an output the way pydantic does (models, dates, enums), and read it as the orchestrator will.
+
+    None is an empty output. Raises UnusableOutput.
+    """
     try:
-        body = pydantic_core.to_json(output, inf_nan_mode="constants", by_alias=True)
+        body = pydantic_core.to_json(
+            {} if output is None else output, inf_nan_mode="constants", by_alias=True
+        )
         value: Json = strict_json.decode(body, _OUTPUT_LIMITS)
     except (ValueError, TypeError, RecursionError) as error:
         raise UnusableOutput(str(error)) from error

@@ -1,9 +1,11 @@
 """Run participants as a service of their own: find the transport, serve until told to stop."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import entry_points
 from typing import cast
 from urllib.parse import urlsplit
@@ -12,10 +14,12 @@ from saga.errors import NotReady
 from saga.participant.participant import Participant
 from saga.ports.participants import ParticipantTransport
 
+_log = logging.getLogger(__name__)
+
 TRANSPORTS = "batuta.participant_transports"
 _TRANSPORT_OF_SCHEME = {"amqp": "rabbitmq", "amqps": "rabbitmq"}
 _DEFAULT_PREFIX = "saga"
-_DEFAULT_CONCURRENCY = 10
+DEFAULT_CONCURRENCY = 10
 
 Connect = Callable[[str, str], Awaitable[ParticipantTransport]]
 
@@ -24,7 +28,7 @@ def run(
     *participants: Participant,
     url: str | None = None,
     prefix: str | None = None,
-    concurrency: int = _DEFAULT_CONCURRENCY,
+    concurrency: int = DEFAULT_CONCURRENCY,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns when what was in hand is finished, within the grace.
 
@@ -39,11 +43,12 @@ def run(
 
 
 async def serve(
-    *participants: Participant, transport: ParticipantTransport, concurrency: int = _DEFAULT_CONCURRENCY
+    *participants: Participant, transport: ParticipantTransport, concurrency: int = DEFAULT_CONCURRENCY
 ) -> None:
     """Begin to serve on a transport, one queue per participant; closing the transport ends it."""
     for participant in participants:
-        await transport.serve(participant.service, participant.answer, concurrency=concurrency)
+        answer = partial(participant.answer, report=transport.report)
+        await transport.serve(participant.service, answer, concurrency=concurrency)
 
 
 async def _serve_until_told(
@@ -58,10 +63,19 @@ async def _serve_until_told(
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     transport = await connect(address, prefix or os.environ.get("SAGA_AMQP_PREFIX") or _DEFAULT_PREFIX)
     try:
+        for participant in participants:
+            if not participant.remembers:
+                _log.warning(
+                    "%s remembers nothing: a command that comes twice is carried out twice. Give it a barrier, "
+                    "or say is_idempotent=True where its handlers see to it",
+                    participant.service,
+                )
         await serve(*participants, transport=transport, concurrency=concurrency)
         await told.wait()
     finally:
         await transport.close()
+        for participant in participants:
+            await participant.close()
 
 
 def find_transport(address: str) -> Connect:

@@ -41,6 +41,14 @@ class PublishResult(StrEnum):
     RETURNED = "returned"
 
 
+@dataclass(frozen=True, slots=True)
+class QueueStanding:
+    """Tell who takes from a queue, and how many messages wait there in nobody's hands."""
+
+    consumers: int
+    waiting: int
+
+
 class Delivery(Protocol):
     """One message that was received and is not acknowledged yet; the body is the bytes as they came."""
 
@@ -128,6 +136,13 @@ class MessageBus(Protocol):
 
     async def unserved(self, services: Collection[str]) -> Collection[str]:
         """Name those of the services whose queue has no consumer now. Raises BusUnavailable."""
+        ...
+
+    async def standings(self, services: Collection[str]) -> Mapping[str, QueueStanding]:
+        """Tell how the queues of services stand, by service; one without a queue is left out.
+
+        Raises BusUnavailable.
+        """
         ...
 
     async def missing(self) -> Collection[str]:

@@ -1,6 +1,7 @@
 """The port between a participant and the bus that brings it commands and takes its replies."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -24,6 +25,20 @@ class NoReply(Enum):
     UNANSWERABLE = "unanswerable"  # nobody could tell which command a reply would belong to
     ELSEWHERE = "elsewhere"  # the participant took it on, and answers by another way
 
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """Say how a command came, beside its bytes.
+
+    `may_have_come_before` where it was delivered to somebody who did not bring it to its end.
+    """
+
+    traceparent: str | None = None
+    may_have_come_before: bool = False
+
+
+# Set by the transport around each call of a handler.
+CARRIAGE: ContextVar[Carriage] = ContextVar("batuta_carriage", default=Carriage())  # noqa: B039 - it is frozen
 
 CommandHandler = Callable[[bytes], Awaitable[ReplyMessage | NoReply]]
 

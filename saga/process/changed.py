@@ -13,24 +13,28 @@ from saga.process.state import Attempt, Effort, ProcessState, StepState
 T = TypeVar("T", Attempt, Effort, ProcessState, StepState)
 
 _KINDS = (Attempt, Effort, ProcessState, StepState)
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS}
-_READ: Mapping[type, Callable[[object], tuple[object, ...]]] = {
-    kind: cast("Callable[[object], tuple[object, ...]]", attrgetter(*names)) for kind, names in _NAMES.items()
-}
-# Each member's own slot: for everybody else a value is frozen.
-_WRITE: Mapping[type, Mapping[str, Callable[[object, object], None]]] = {
-    kind: {name: getattr(kind, name).__set__ for name in names} for kind, names in _NAMES.items()
-}
-_WRITE_ALL = {kind: tuple(by_name.values()) for kind, by_name in _WRITE.items()}
+_Read = Callable[[object], tuple[object, ...]]
+_Write = Callable[[object, object], None]
+
+
+def _members_of(kind: type) -> tuple[_Read, tuple[_Write, ...], Mapping[str, _Write]]:
+    """Give how all members are read at once, and how each is written: for everybody else a value is frozen."""
+    names = tuple(field.name for field in fields(kind))
+    by_name = {name: getattr(kind, name).__set__ for name in names}
+    return cast("_Read", attrgetter(*names)), tuple(by_name.values()), by_name
+
+
+_MEMBERS = {kind: _members_of(kind) for kind in _KINDS}
+_new = object.__new__
 
 
 def with_changes(value: T, **changes: object) -> T:
     """Give a copy with these members. Raises KeyError for one that such a value doesn't have."""
     kind = type(value)
-    copy = object.__new__(kind)
-    for write, member in zip(_WRITE_ALL[kind], _READ[kind](value), strict=True):
+    read, write_all, write_by_name = _MEMBERS[kind]
+    copy = _new(kind)
+    for write, member in zip(write_all, read(value), strict=True):
         write(copy, member)
-    by_name = _WRITE[kind]
     for name, member in changes.items():
-        by_name[name](copy, member)
+        write_by_name[name](copy, member)
     return copy

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from saga.coordinator.admission import AdmittedMigration
+from saga.coordinator.admitted import AdmittedMigration
 from saga.coordinator.rulings import Beginning, migration
 from saga.definition.catalog import KnownDefinition
 from saga.errors import UnknownDefinition, UnreadableLog

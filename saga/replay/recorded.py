@@ -6,7 +6,8 @@ Of a message the log keeps the body. What its properties said stands in the even
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from saga.coordinator.admission import Admitted, Rejected, admit, unusable_reply
+from saga.coordinator.admission import admit, unusable_reply
+from saga.coordinator.admitted import Admitted, Rejected
 from saga.messages.command import FORKED
 from saga.messages.json_text import JsonObject, from_text
 from saga.ports.bus import APP_ID

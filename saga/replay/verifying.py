@@ -10,7 +10,7 @@ from itertools import zip_longest
 from types import MappingProxyType
 from typing import cast
 
-from saga.coordinator.admission import AdmittedMigration, AdmittedStart, Rejected
+from saga.coordinator.admitted import AdmittedMigration, AdmittedStart, Rejected
 from saga.coordinator.rulings import Beginning, Ruling, Standing, rule, rule_on_new
 from saga.definition.catalog import KnownDefinition
 from saga.errors import UnknownDefinition, UnreadableLog

@@ -9,14 +9,8 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from saga.coordinator.admission import (
-    Admitted,
-    AdmittedMigration,
-    AdmittedStart,
-    AdmittedWake,
-    Rejected,
-    admit,
-)
+from saga.coordinator.admission import admit
+from saga.coordinator.admitted import Admitted, AdmittedMigration, AdmittedStart, AdmittedWake, Rejected
 from saga.coordinator.rulings import Beginning, Ruling, Standing, rule, rule_on_new
 from saga.errors import SagaError, UnknownDefinition
 from saga.messages.command import Command, parse_command_id

@@ -249,6 +249,10 @@ class InMemoryBroker:
         """Count those who take from a queue."""
         return len(self._queues[queue].consumers) if self.has(queue) else 0
 
+    def in_line(self, queue: str) -> int:
+        """Count the messages of a queue that nobody has in hand."""
+        return len(self._queues[queue].ready)
+
     def holds(self, queue: str, message_id: str | None) -> bool:
         """Say whether a message with this id is in line or in hand."""
         found = self._queues[queue]

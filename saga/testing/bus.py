@@ -1,6 +1,6 @@
 """The bus in memory: the ports for coordinators and for participants, over one shared broker."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from saga.errors import BusUnavailable
 from saga.messages.command import REPLY_KEY
@@ -12,8 +12,9 @@ from saga.ports.bus import (
     Exchange,
     OutgoingMessage,
     PublishResult,
+    QueueStanding,
 )
-from saga.ports.participants import CommandHandler, NoReply, ReplyMessage
+from saga.ports.participants import CARRIAGE, Carriage, CommandHandler, NoReply, ReplyMessage
 from saga.testing.broker import (
     COORDINATOR,
     Consumer,
@@ -72,6 +73,14 @@ class InMemoryBus:
         """Name those of the services whose queue has no consumer now."""
         return [service for service in services if not self._broker.consumers(service_queue(service))]
 
+    async def standings(self, services: Collection[str]) -> Mapping[str, QueueStanding]:
+        """Count who takes from the services' queues and what waits in them."""
+        return {
+            service: QueueStanding(self._broker.consumers(queue), self._broker.in_line(queue))
+            for service in services
+            if self._broker.has(queue := service_queue(service))
+        }
+
     async def missing(self) -> Collection[str]:
         """Name the queues that were declared and are not there now."""
         return self._broker.missing()
@@ -106,9 +115,11 @@ class InMemoryParticipants:
         """Hand each command of the service to `handler`; an unanswerable one is kept as a dead letter."""
 
         async def handle(delivery: Delivery) -> None:
+            traceparent = delivery.headers.get("traceparent")
+            CARRIAGE.set(Carriage(traceparent if isinstance(traceparent, str) else None))
             reply = await handler(delivery.body)
             if not isinstance(reply, NoReply):
-                self._broker.put(_reply(reply))
+                self._broker.put(reply_in_memory(reply))
             elif reply is NoReply.UNANSWERABLE:
                 self._bury(delivery)
             await delivery.acknowledge()
@@ -118,7 +129,7 @@ class InMemoryParticipants:
 
     async def report(self, message: ReplyMessage) -> None:
         """Put a progress report in line."""
-        self._broker.put(_reply(message))
+        self._broker.put(reply_in_memory(message))
 
     async def close(self) -> None:
         """Take no more, finish what is in hand within the grace, put the rest back."""
@@ -146,5 +157,6 @@ def as_in_memory(message: OutgoingMessage) -> InMemoryMessage:
     )
 
 
-def _reply(reply: ReplyMessage) -> InMemoryMessage:
+def reply_in_memory(reply: ReplyMessage) -> InMemoryMessage:
+    """Give a participant's reply as the broker keeps it."""
     return InMemoryMessage(exchange_name(Exchange.EVENTS), reply.routing_key, reply.body, reply.message_id)

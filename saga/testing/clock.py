@@ -33,7 +33,8 @@ class LoopClock:
 
     def __init__(self, epoch_ms: int) -> None:
         self._epoch_ms = epoch_ms
-        self._began_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
 
     def now(self) -> int:
         """Give milliseconds since 1970 UTC."""
@@ -44,5 +45,9 @@ class LoopClock:
         while (left_ms := at - self._loop_time_ms()) > 0:  # noqa: ASYNC110 - time is no event
             await asyncio.sleep(left_ms / 1000)
 
+    def loop_time_of(self, at: int) -> float:
+        """Give what the loop's time is when `now()` is `at`."""
+        return self._began_at + (at - self._epoch_ms) / 1000
+
     def _loop_time_ms(self) -> int:
-        return self._epoch_ms + int((asyncio.get_running_loop().time() - self._began_at) * 1000)
+        return self._epoch_ms + int((self._loop.time() - self._began_at) * 1000)

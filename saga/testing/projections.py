@@ -1,7 +1,7 @@
 """The projections in memory."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
@@ -35,6 +35,10 @@ class InMemoryProjectionStore:
             return False
         self._projections[projection.process_id] = projection
         return True
+
+    def timers(self) -> Collection[int]:
+        """Give when each process that has a timer is to be woken, in milliseconds."""
+        return [one.wake_at for one in self._projections.values() if one.wake_at is not None]
 
     async def read_all(self, after: str = "") -> AsyncIterator[Projection]:
         """Stream the projections in the order of their ids."""

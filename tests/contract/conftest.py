@@ -17,6 +17,7 @@ from saga.testing import (
     InMemoryEventLog,
     InMemoryLockStore,
     InMemoryProjectionStore,
+    InMemoryServiceReports,
     LoopClock,
 )
 from tests.support.servers import MongoServer, ServerError, find_mongod
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from saga.ports.event_log import EventLog
     from saga.ports.locks import LockStore
     from saga.ports.projections import ProjectionStore
+    from saga.ports.service_reports import ServiceReports
 
 
 class Store(Protocol):
@@ -55,6 +57,10 @@ class Store(Protocol):
     @property
     def deliveries(self) -> DeliveryStore:
         """What callback addresses are told."""
+
+    @property
+    def service_reports(self) -> ServiceReports:
+        """How services look from those who call them."""
 
     @property
     def clock(self) -> Clock:
@@ -106,6 +112,7 @@ class _InMemoryStore:
     definitions: DefinitionStore = field(default_factory=InMemoryDefinitionStore)
     locks: LockStore = field(default_factory=InMemoryLockStore)
     deliveries: DeliveryStore = field(default_factory=InMemoryDeliveryStore)
+    service_reports: ServiceReports = field(default_factory=InMemoryServiceReports)
     clock: Clock = field(default_factory=lambda: LoopClock(time.time_ns() // 1_000_000))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.ports.participants import NoReply, ReplyMessage
+from saga.ports.bus import QueueStanding
+from saga.ports.participants import CARRIAGE, Carriage, NoReply, ReplyMessage
 from tests.contract.carriers import Carrier, Inbox, embedded, memory, message, rabbitmq
 from tests.support.waiting import eventually
 
@@ -182,3 +183,41 @@ async def test_a_service_that_nobody_carries_out_is_named(carrier: Carrier) -> N
         return "hotel" in await carrier.bus.unserved(["hotel"])
 
     await eventually(nobody_is_left)
+
+
+async def test_a_handler_is_told_how_its_command_came(carrier: Carrier) -> None:
+    """The trace of the message is there beside its bytes, and each command has its own."""
+    told: list[Carriage] = []
+
+    async def note(body: bytes) -> ReplyMessage | NoReply:
+        told.append(CARRIAGE.get())
+        return _reply(body)
+
+    await carrier.participants.serve("hotel", note, concurrency=1)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = message(b"1", key="step.hotel.book", message_id="m1", headers={"traceparent": trace})
+    await carrier.bus.publish(traced)
+    await carrier.bus.publish(message(b"2", key="step.hotel.book", message_id="m2"))
+
+    await eventually(lambda: told == [Carriage(trace), Carriage()])
+
+
+async def test_the_queues_of_services_can_be_counted(carrier: Carrier) -> None:
+    """Who takes from them, and what nobody has in hand; one that was never declared is left out."""
+    await carrier.bus.declare(["hotel", "car"])
+    may_end = asyncio.Event()
+
+    async def slowly(body: bytes) -> ReplyMessage | NoReply:
+        await may_end.wait()
+        return _reply(body)
+
+    await carrier.participants.serve("hotel", slowly, concurrency=1)
+    for number in range(3):
+        await carrier.bus.publish(message(b"h", key="step.hotel.book", message_id=f"m{number}"))
+
+    async def are_counted() -> bool:
+        found = await carrier.bus.standings(["hotel", "car", "never_declared"])
+        return found == {"hotel": QueueStanding(1, 2), "car": QueueStanding(0, 0)}
+
+    await eventually(are_counted)
+    may_end.set()

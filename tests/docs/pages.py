@@ -43,7 +43,8 @@ def pages() -> list[Path]:
         *(ROOT / "examples").rglob("*.md"),
         *(ROOT / "saga").rglob("*.md"),
     ]
-    return sorted(found)
+    hidden = (".pytest_cache",)  # pytest leaves a page of its own there
+    return sorted(page for page in found if page.parent.name not in hidden)
 
 
 def blocks(page: Path) -> list[Block]:

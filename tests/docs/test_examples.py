@@ -51,9 +51,23 @@ def test_the_shop_sells_declines_and_runs_out(settings: Mapping[str, str], tmp_p
         for script in ("stock.py", "billing.py"):
             stack.enter_context(_running(SHOP / script, participants))
         server = stack.enter_context(SagaServer(["serve"], {**settings, **definition}))
-        _, starts = [block for block in blocks(SHOP / "README.md") if block.language == "bash"]
+        _, starts, _ = [block for block in blocks(SHOP / "README.md") if block.language == "bash"]
         shown = Block("text", _SHOP_SAYS)
         Reader(tmp_path, server.url).run(Block("bash", starts.text, shown))
+
+
+@pytest.mark.parametrize(
+    "page", [DOCS / "how-to" / "test-a-saga.md", SHOP / "README.md"], ids=["how-to", "shop"]
+)
+def test_a_saga_is_tested_as_the_page_says(page: Path, tmp_path: Path) -> None:
+    """The files are saved, the command is typed, and all tests of it pass."""
+    found = blocks(page)
+    reader = Reader(ROOT if page.is_relative_to(SHOP) else tmp_path, "")
+    for block in found:
+        if block.file_name is not None:
+            reader.save(block)
+    (command,) = [block for block in found if block.text.startswith("pytest ")]
+    reader.run(command)
 
 
 def test_a_start_published_by_hand_runs(settings: Mapping[str, str], tmp_path: Path) -> None:

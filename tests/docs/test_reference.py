@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from adapters.telemetry.metrics import PrometheusObserver
 from api.problems import REGISTRY
 from api.settings import Settings
-from docs.generate import events_schema, generated
+from docs.generate import generated
+from saga.contract.log_entries import events_schema
 from saga.definition.model import (
     CompensationDefinition,
     RetryPolicy,

@@ -35,6 +35,7 @@ from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
+from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
 from saga.webhooks.policy import NOBODY, CallbackPolicy
 from tests.support.waiting import eventually
@@ -149,7 +150,11 @@ def initial(process_id: str, catalog: Catalog, *, at: int = 1_000) -> Transition
 
 @contextlib.asynccontextmanager
 async def running_service(
-    folder: Path, *, tokens: tuple[ApiToken, ...] = (), may_call_back: CallbackPolicy = NOBODY
+    folder: Path,
+    *,
+    tokens: tuple[ApiToken, ...] = (),
+    settings: Settings | None = None,
+    may_call_back: CallbackPolicy = NOBODY,
 ) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts."""
     store = await EmbeddedStore.open(folder)
@@ -170,7 +175,7 @@ async def running_service(
     async def readiness() -> tuple[str, ...]:
         return held[0].not_ready
 
-    settings = Settings(http_port=0, api_tokens=tokens)
+    settings = settings or Settings(http_port=0, api_tokens=tokens)
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     histories = StoredHistories(store.log, catalog)
     services = Services(
@@ -179,6 +184,9 @@ async def running_service(
         read=read,
         deliveries=ProcessDeliveries(store.deliveries, read, store.clock),
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
+        participants=ReadServices(
+            catalog, store.bus, store.service_reports, store.clock, configured=frozenset()
+        ),
         past=Past(histories),
         replay=ReplayProcesses(histories, store.projections),
         catalog=catalog,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.settings import Settings, SettingsError, load_settings, refuse_http_participants
+from api.settings import Settings, SettingsError, check_service_urls, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,13 +108,18 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in _problems(monkeypatch, SAGA_HTTP_PORT="canary")
 
 
-def test_http_participants_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service of a definition can't be called over HTTP yet; other addresses don't matter."""
-    monkeypatch.setenv("INGESTION_SERVICE_URL", "http://x")
+def test_addresses_of_services_are_checked_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The complaint names each variable of a service that a definition names, and repeats nothing of it."""
+    monkeypatch.setenv("INGESTION_SERVICE_URL", "ftp://user:canary@x")
+    monkeypatch.setenv("ANALYSIS_SERVICE_URL", "http://x, ,http://canary")
+    monkeypatch.setenv("OTHER_SERVICE_URL", "tcp://10.0.0.1:80")
     settings = load_settings()
-    refuse_http_participants(settings, {"analysis"})
-    with pytest.raises(SettingsError, match="INGESTION_SERVICE_URL"):
-        refuse_http_participants(settings, {"ingestion"})
+    with pytest.raises(SettingsError) as caught:
+        check_service_urls(settings, {"ingestion", "analysis", "indexing"})
+    assert len(caught.value.problems) == 2
+    assert "ANALYSIS_SERVICE_URL is empty, or has an empty address" in str(caught.value)
+    assert "INGESTION_SERVICE_URL must begin with http:// or https://" in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 def test_settings_can_be_made_by_hand() -> None:

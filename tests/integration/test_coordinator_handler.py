@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.coordinator.admission import Rejected
+from saga.coordinator.admitted import Rejected
 from saga.errors import UnreadableLog
 from tests.integration.coordinator_world import ID, World, reply, start, wake
 from tests.support.waiting import eventually

@@ -17,7 +17,7 @@ from adapters.embedded.store import EmbeddedStore
 from saga.errors import BusUnavailable
 from saga.messages.command import Command
 from saga.ports.bus import APP_ID
-from saga.ports.participants import ReplyMessage
+from saga.ports.participants import NoReply, ReplyMessage
 from tests.support.embedded import (
     SERVICE,
     Inbox,
@@ -187,8 +187,8 @@ async def test_a_command_that_its_participant_can_not_answer_is_a_dead_letter(tm
     """It is kept with its body, and holds up no other command."""
     async with _opened(tmp_path) as store:
 
-        async def carry_out(body: bytes) -> None:
-            assert body
+        async def carry_out(_: bytes) -> NoReply:
+            return NoReply.UNANSWERABLE
 
         await store.participants.serve(SERVICE, carry_out, concurrency=1)
         await store.bus.publish(command_message(command("p1"), "p1"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.http.client import Answer, CallFailed, Request, call, open_client
-from tests.support.raw_http import RawRequest, answer, hang, hang_up, raw_server
+from tests.support.raw_http import answer, drip, hang, hang_up, raw_server
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -37,14 +37,6 @@ async def test_the_answer_comes_as_it_is() -> None:
 
 async def test_a_body_that_drips_ends_at_the_deadline() -> None:
     """The deadline is for the whole call, not for each byte."""
-
-    async def drip(_: RawRequest, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.01)
-
     failure = await _failure(drip, deadline_s=0.2)
 
     assert failure.was_sent

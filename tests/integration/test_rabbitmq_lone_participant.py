@@ -12,6 +12,7 @@ import aio_pika
 from adapters.rabbitmq.bus import RabbitBus
 from adapters.rabbitmq.participants import RabbitParticipants
 from saga.ports.bus import PublishResult
+from saga.ports.participants import CARRIAGE, Carriage, NoReply
 from tests.contract.carriers import Inbox, message
 from tests.integration.lone_participant import hotel
 from tests.support.waiting import eventually
@@ -69,3 +70,29 @@ async def _dead_letters(url: str, prefix: str) -> list[bytes]:
         queue = await channel.get_queue(f"{prefix}.dead-letter", ensure=False)
         async with queue.iterator(no_ack=True) as letters:
             return [(await asyncio.wait_for(anext(letters), 10)).body]
+
+
+async def test_a_command_that_somebody_had_before_is_known_as_such(amqp_url: str, amqp_prefix: str) -> None:
+    """Its first holder is gone without an answer: what it did, nobody knows."""
+    bus = await RabbitBus.open(amqp_url, prefix=amqp_prefix)
+    await bus.declare(["hotel"])
+    told: list[Carriage] = []
+
+    async def note(_: bytes) -> NoReply:
+        told.append(CARRIAGE.get())
+        if len(told) == 1:
+            await asyncio.Event().wait()
+        return NoReply.ELSEWHERE
+
+    first = await RabbitParticipants.open(amqp_url, prefix=amqp_prefix, grace_s=0.1)
+    await first.serve("hotel", note, concurrency=1)
+    await bus.publish(message(_COMMAND, key="step.hotel.book"))
+    await eventually(lambda: len(told) == 1)
+    await first.close()
+    second = await RabbitParticipants.open(amqp_url, prefix=amqp_prefix)
+    await second.serve("hotel", note, concurrency=1)
+    await eventually(lambda: len(told) == 2)
+
+    assert [one.may_have_come_before for one in told] == [False, True]
+    await second.close()
+    await bus.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from saga.coordinator.admission import AdmittedReply, AdmittedStart, AdmittedWake
+from saga.coordinator.admitted import AdmittedReply, AdmittedStart, AdmittedWake
 from saga.coordinator.rulings import Beginning, Ruling, Standing, rule_on_new
 from saga.definition.canonical import canonical_text, definition_hash
 from saga.definition.catalog import KnownDefinition

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from saga.coordinator.admission import (
+from saga.coordinator.admission import admit
+from saga.coordinator.admitted import (
     AdmittedControl,
     AdmittedFork,
     AdmittedReply,
     AdmittedStart,
     AdmittedWake,
     Rejected,
-    admit,
     is_progress,
 )
 from saga.messages.json_text import JsonText
@@ -27,7 +27,7 @@ from saga.process.status import Direction
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from saga.coordinator.admission import Admitted
+    from saga.coordinator.admitted import Admitted
     from saga.messages.json_text import JsonObject
 
 ID = "0199a1b2-0000-7000-8000-000000000001"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from saga.coordinator.admission import Rejected
+from saga.coordinator.admitted import Rejected
 from saga.coordinator.rulings import Beginning, rule, rule_on_new
 from saga.messages.json_text import JsonText
 from saga.process.codec import event_name

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from saga.errors import NotReady
 from saga.participant import BusinessFailure, Participant, StepCommand, run
 from saga.participant.service import find_transport
+from saga.ports.participants import ReplyMessage
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -50,7 +51,7 @@ async def test_a_type_that_is_local_to_a_function_can_be_the_input() -> None:
         return booking.nights
 
     reply = await hotel.answer(b'{"command_id": "c1", "action": "book", "parameters": {"nights": 2}}')
-    assert reply is not None
+    assert isinstance(reply, ReplyMessage)
     assert b'"output":2' in reply.body
 
 
@@ -70,7 +71,7 @@ def test_a_handler_takes_one_input_and_one_command() -> None:
     def by_keyword(*, first: dict[str, int]) -> None: ...
 
     for function in (two_inputs, two_commands, by_keyword):
-        with pytest.raises(TypeError, match="one input and one StepCommand"):
+        with pytest.raises(TypeError, match="one input, one StepCommand"):
             Participant("hotel").handles("book")(function)
 
 

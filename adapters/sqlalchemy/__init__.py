@@ -1,0 +1,1 @@
+"""Keep what a participant remembers in its SQL database, by SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Calling services over HTTP: what answers mean, and which address is next; all in virtual time."""
