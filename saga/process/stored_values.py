@@ -11,12 +11,10 @@ from types import MappingProxyType
 from typing import TypeAlias, cast, get_args, get_type_hints
 
 from saga.messages.json_text import Json, JsonText, to_text
+from saga.messages.timestamps import is_point_in_time
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
 
 Reader: TypeAlias = Callable[..., object]
-
-# 9999-12-31T23:59:59.999Z: no later point in time can be written down.
-LAST_POINT_IN_TIME = 253_402_300_799_999
 
 
 def types_of(kind: type, field: str) -> tuple[type, ...]:
@@ -52,7 +50,7 @@ def payload(text: str) -> JsonText:
 
 def point_in_time(value: int) -> int:
     """Take milliseconds since 1970 UTC. Raises ValueError for what no calendar has."""
-    if isinstance(value, bool) or not 0 <= value <= LAST_POINT_IN_TIME:
+    if isinstance(value, bool) or not is_point_in_time(value):
         raise ValueError(f"{value} is no point in time")
     return value
 

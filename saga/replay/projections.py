@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from saga.coordinator.projector import project
+from saga.coordinator.projector import project, snapshot_in
 from saga.definition.graph import StepGraph
 from saga.errors import UnreadableLog
 from saga.ports.projections import NO_SNAPSHOT, Projection
 from saga.process.effects import outstanding
-from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
+from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot, unsealed
 from saga.process.state import ProcessState
 from saga.process.timers import next_wake
 from saga.replay.difference import Difference, differences
@@ -73,6 +73,7 @@ def compare(at: Points, graphs: Mapping[str, StepGraph]) -> Compared:
     if projection is None:
         found: tuple[Difference, ...] = (Difference(last.version, "projection", str(last.status), None),)
     elif then is None:
+        _refuse_lost_events(last, projection)
         found = tuple(_differing(right, projection))
     else:
         right_then = right if then is last else _right(then, graphs)
@@ -81,6 +82,17 @@ def compare(at: Points, graphs: Mapping[str, StepGraph]) -> Compared:
             return Compared(right, behind=last.version - then.version)
     published = 0 if projection is None else projection.version
     return Compared(right, found, unsent=_unsent(at.history, last, published))
+
+
+def _refuse_lost_events(last: ProcessState, projection: Projection) -> None:
+    """Raise UnreadableLog where the projection holds a later state that nobody changed: the log lost its end."""
+    later = snapshot_in(projection)
+    if later is not None and later.version > last.version:
+        problem = (
+            f"the projection has a whole state after event {later.version}, so the log lost its end: "
+            "bring the events back (`saga import` does, from an export)"
+        )
+        raise UnreadableLog(last.process_id, last.version + 1, problem)
 
 
 def _unsent(history: History, state: ProcessState, published: int) -> int:
@@ -114,13 +126,16 @@ def _differing_state(history: History, right: Projection, found: Projection) -> 
         yield Difference(number, "state_format", SNAPSHOT_FORMAT, found.state_format)
         return
     try:
-        snapshot = from_snapshot(found.state)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Difference(number, "state", "a snapshot", f"can't be read: {type(error).__name__}: {error}")
+        snapshot = unsealed(found.state)
+    except ValueError as error:
+        yield Difference(number, "state", "a snapshot", f"can't be read: {error}")
         return
     ends = {transition.last for transition in history.transitions if transition.last <= number}
     state = state_at(history, snapshot.version) if snapshot.version in ends else None
     if state is None:
         yield Difference(number, "state.version", number, snapshot.version)
-    else:
-        yield from differences(snapshot.version, state, snapshot, within="state")
+        return
+    differing = tuple(differences(snapshot.version, state, snapshot, within="state"))
+    yield from differing
+    if not differing and found.state != to_snapshot(state):
+        yield Difference(snapshot.version, "state", "a snapshot", "is not as it was written")
