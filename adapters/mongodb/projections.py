@@ -2,8 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pymongo
@@ -144,9 +144,11 @@ class MongoProjectionStore:
         than are due while others take, and finds the rest at its next call. A claim whose answer was lost
         ends with its lease.
         """
+        # A lease that ends much later than ours was damaged: it would keep the timer from ever going off.
+        a_lease = {"$gt": now, "$lt": leased_until + (leased_until - now)}
         free: Document = {
             "wake_at": {"$gte": 0, "$lt": before},  # the lower bound lets the partial index serve
-            "$nor": [{"lease_until": {"$gt": now}, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],
+            "$nor": [{"lease_until": a_lease, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],
         }
         token = secrets.token_hex(8)
         with unavailable():
@@ -241,6 +243,20 @@ def _whole_document(projection: Projection) -> Document:
 
 def _projection(document: Document) -> Projection:
     """Read a document; what somebody damaged reads as nothing, so that a listing with it can be read."""
+    found = _readable(document)
+    damaged = tuple(_damaged(document, found))
+    return replace(found, damaged=damaged) if damaged else found
+
+
+def _damaged(document: Document, found: Projection) -> Iterator[str]:
+    """Name the columns that hold something else than what was read from them."""
+    for name, value in _document(found).items():
+        stored = document.get(name)
+        if stored != value or isinstance(stored, bool) is not isinstance(value, bool):
+            yield "labels" if name == "labels_text" else name
+
+
+def _readable(document: Document) -> Projection:
     return Projection(
         process_id=str(document["_id"]),
         process_type=_text(document, "process_type"),

@@ -11,11 +11,12 @@ from saga.process.effects import outstanding
 from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot, unsealed
 from saga.process.state import ProcessState
 from saga.process.timers import next_wake
-from saga.replay.difference import Difference, differences
+from saga.replay.difference import Difference, differences, plain
 from saga.replay.history import History, state_at, states
 
 # They are compared as what they hold, and not as text.
 _SNAPSHOT = ("state", "state_format")
+_APART = (*_SNAPSHOT, "damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +110,21 @@ def _right(state: ProcessState, graphs: Mapping[str, StepGraph]) -> Projection:
 
 def _differing(right: Projection, found: Projection) -> Iterator[Difference]:
     for field in fields(Projection):
-        if field.name not in _SNAPSHOT:
-            log, stored = getattr(right, field.name), getattr(found, field.name)
-            yield from differences(right.version, log, stored, within=field.name)
+        if field.name in _APART:
+            continue
+        log, stored = getattr(right, field.name), getattr(found, field.name)
+        if log == stored and field.name in found.damaged:
+            yield Difference(right.version, field.name, plain(log), "can't be read")
+        yield from differences(right.version, log, stored, within=field.name)
 
 
 def _differing_state(history: History, right: Projection, found: Projection) -> Iterator[Difference]:
     """Compare the snapshot at its own version: that of a large process is not written with every event."""
     number = found.version
     if (found.state_format, found.state) == (right.state_format, right.state):
+        yield from (
+            Difference(number, name, None, "can't be read") for name in _SNAPSHOT if name in found.damaged
+        )
         return
     if found.state_format == NO_SNAPSHOT:
         yield Difference(number, "state", "a snapshot", None)
