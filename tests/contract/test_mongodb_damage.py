@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bson import Code
 from pymongo import AsyncMongoClient
 
 from adapters.mongodb import Driver, MongoStore
@@ -41,6 +42,7 @@ async def store(
         {"$set": {"version": 99}},
         {"$set": {"status": 7, "started_at": "now", "labels_text": "{", "attention": "yes", "wake_at": {}}},
         {"$set": {"labels_text": "[]"}},
+        {"$set": {"process_type": Code("f"), "status": {}}},
         {"$set": {"labels_text": '{"a":{}}', "version": True}},
         {"$set": {"started_at": 2**62, "updated_at": -(2**62), "ended_at": 2**62, "wake_at": 2**62}},
         {"$unset": {"process_type": "", "labels_text": "", "labels": "", "state": "", "ended_at": ""}},
