@@ -41,7 +41,10 @@ def timeline_view(timeline: JsonObject) -> RenderableType:
 
 
 def _bar(start: float, end: float, whole: float) -> str:
-    left, right = (round(_BAR_WIDTH * part / whole) if whole else 0 for part in (start, end))
+    # Clocks may have gone back between two entries of a log: nothing is drawn outside of the bar.
+    left, right = (
+        min(max(round(_BAR_WIDTH * part / whole), 0), _BAR_WIDTH) if whole else 0 for part in (start, end)
+    )
     return "." * min(left, _BAR_WIDTH - 1) + "#" * max(1, right - left)
 
 
