@@ -16,6 +16,7 @@ from saga import errors
 from saga.messages.json_text import Json
 from saga.messages.strict_json import pointer_to
 from saga.replay.past import UnknownEvent
+from saga.webhooks.policy import CallbackRefused
 
 _E = TypeVar("_E", bound=Exception)
 _BY_STATUS = {
@@ -92,6 +93,12 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
         case errors.UnreadableLog():
             place: dict[str, Json] = {"sequence": error.number, "field": error.field}
             return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
+        case CallbackRefused():
+            return Problem(
+                kinds.CALLBACK_REFUSED,
+                "The callback address would not be called.",
+                errors=[("/callback_url", error.problem)],
+            )
         case UnknownEvent():
             return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
         case errors.Unstorable():

@@ -144,11 +144,12 @@ KEY_REUSED = ProblemType(
     "The key was used with another request",
     "The Idempotency-Key or process_id belongs to an earlier request with another body. Draw a new one.",
 )
-NOT_SUPPORTED = ProblemType(
-    "not-supported",
+CALLBACK_REFUSED = ProblemType(
+    "callback-refused",
     422,
-    "This is not supported yet",
-    "`errors` names the members that this version can't obey.",
+    "The callback address would not be called",
+    "`errors` says why. A `callback_url` is an address of https, names a host that the service may call "
+    "(`SAGA_WEBHOOK_HOSTS`), and leads to a public address; it has no user and no fragment.",
 )
 NOT_ALLOWED_NOW = ProblemType(
     "not-allowed-now",

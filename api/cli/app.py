@@ -129,6 +129,9 @@ def start(  # noqa: PLR0913 - one per option
     label: Pairs = (),
     process_id: Annotated[str | None, Parameter(help="A UUID of your own: repeating is safe.")] = None,
     key: Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")] = None,
+    callback_url: Annotated[
+        str | None, Parameter(help="An https address that is told of its end, or that it is stuck.")
+    ] = None,
     wait: Annotated[int | None, Parameter(help="Wait so many seconds for the end, 60 at most.")] = None,
     watch: Annotated[bool, Parameter(negative="", help="Watch it until it ends.")] = False,
     service: Service = HERE,
@@ -145,6 +148,7 @@ def start(  # noqa: PLR0913 - one per option
         labels=arguments.labels(label),
         process_id=process_id,
         key=key,
+        callback_url=callback_url,
         wait_s=wait,
         follow=watch,
     )

@@ -15,6 +15,7 @@ from adapters.embedded.routing import COORDINATOR, exchange_name
 from adapters.embedded.store import EmbeddedStore
 from adapters.system.ids import SystemIds
 from saga.coordinator.admission import admit
+from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.handler import Handler, Parts, Settled
 from saga.coordinator.loader import Loader
 from saga.coordinator.lock_keeper import LockKeeper
@@ -28,6 +29,7 @@ from saga.definition.sources import parse_definition
 from saga.ports.bus import APP_ID, Exchange
 from saga.process.codec import event_name
 from saga.testing import ManualClock
+from saga.webhooks.policy import CallbackPolicy
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -111,10 +113,12 @@ class Member:
         publisher = Publisher(self.bus, self.watch)
         projector = Projector(store.projections, self.watch)
         loader = Loader(store.log, store.projections, self.catalog)
+        self.kept = 0
+        callbacks = Callbacks(store.deliveries, self.watch, on_kept=self._count_kept)
         self.handler = Handler(
             Parts(
                 log=store.log,
-                standings=Standings(loader, publisher, projector, self.timekeeper, self.watch),
+                standings=Standings(loader, publisher, projector, self.timekeeper, self.watch, callbacks),
                 catalog=self.catalog,
                 publisher=publisher,
                 projector=projector,
@@ -124,6 +128,8 @@ class Member:
                 ids=SystemIds(),
                 observer=self.watch,
                 name=name,
+                callbacks=callbacks,
+                may_call_back=CallbackPolicy(("hooks.example.com",)),
             )
         )
         self.worker = Worker(
@@ -135,6 +141,9 @@ class Member:
             new_process_id=SystemIds().process_id,
             prefetch=200,
         )
+
+    def _count_kept(self) -> None:
+        self.kept += 1
 
     async def handle(self, delivery: Handed) -> Settled | None:
         """See one message through without a queue or an acknowledgement."""
