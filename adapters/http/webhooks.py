@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from adapters.http.client import CallFailed, Request, call, open_client
+from adapters.http.client import Request, call, open_client
+from saga.ports.calls import NoAnswer
 from saga.ports.deliveries import CallOutcome
 from saga.webhooks.addresses import may_be_called
 
@@ -58,7 +59,7 @@ class HttpWebhookCaller:
             answer = await call(
                 self._client, request, deadline_s=self._deadline_s, bytes_max=ANSWER_BYTES_MAX
             )
-        except CallFailed as failed:
+        except NoAnswer as failed:
             if failed.status is not None:
                 return CallOutcome(status=failed.status)
             return CallOutcome(error=_reason(failed))
@@ -132,7 +133,7 @@ def _resolve(host: str, port: int) -> Sequence[str]:
     return [str(address[0]) for *_, address in found]
 
 
-def _reason(failed: CallFailed) -> str:
+def _reason(failed: NoAnswer) -> str:
     """Say why there is no answer, without a byte of what the other side said."""
     match failed.__cause__:
         case httpx.ConnectTimeout():
