@@ -92,6 +92,8 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
         case errors.UnreadableLog():
             place: dict[str, Json] = {"sequence": error.number, "field": error.field}
             return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
+        case errors.UnknownDefinition():
+            return Problem(kinds.UNKNOWN_DEFINITION, f"{str(error)[:1].upper()}{str(error)[1:]}.")
         case UnknownEvent():
             return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
         case errors.Unstorable():
