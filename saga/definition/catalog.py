@@ -187,6 +187,6 @@ def refuse_changed(stored: StoredDefinition) -> None:
     """Raise UnknownDefinition for a definition whose text is not the one that has its hash."""
     if not is_unchanged(stored):
         raise UnknownDefinition(
-            f"the definition with the hash {stored.hash} was changed where it is stored: remove it there, and load"
-            " or import it again"
+            f"the definition with the hash {stored.hash} was changed where it is stored: remove it there, and"
+            " load or import it again"
         )
