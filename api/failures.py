@@ -99,6 +99,8 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
                 "The callback address would not be called.",
                 errors=[("/callback_url", error.problem)],
             )
+        case errors.UnknownDefinition():
+            return Problem(kinds.UNKNOWN_DEFINITION, f"{str(error)[:1].upper()}{str(error)[1:]}.")
         case UnknownEvent():
             return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
         case errors.Unstorable():

@@ -186,6 +186,13 @@ UNREADABLE_LOG = ProblemType(
     "`field` its field where one is known. The process stands still until its log is restored, or Batuta is "
     "upgraded.",
 )
+UNKNOWN_DEFINITION = ProblemType(
+    "unknown-definition",
+    500,
+    "The definition of the process can't be read",
+    "It is not stored, was changed where it is stored, or is newer than this version. The process stands still "
+    "until its definition is restored, or Batuta is upgraded.",
+)
 STORE_UNAVAILABLE = ProblemType(
     "store-unavailable", 503, "The store is away", "Nothing was written. Try again after Retry-After."
 )

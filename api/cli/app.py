@@ -1,5 +1,6 @@
 """The commands and their options. Nothing heavy is imported here: each command loads what it needs."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from api.cli.output import Output
 
 ROLES = ("api", "coordinator", "http-participants")
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DEMO_PARTICIPANTS = "demo-participants"
 DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
@@ -229,6 +231,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError:
         return Exit.USAGE
     except CommandError as error:
@@ -237,6 +240,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.ERROR
     except BrokenPipeError:
+        return _closed_pipe()
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise
+        sys.stderr.write(f"saga: the output can't be written: {error.strerror}\n")
         return _closed_pipe()
     return code if isinstance(code, int) else Exit.WELL
 
@@ -261,7 +269,7 @@ def is_file(process: str) -> bool:
 
 
 def _closed_pipe() -> Exit:
-    """End quietly where whoever reads our output (`| head`) has enough of it."""
+    """End quietly where whoever reads our output (`| head`) has enough of it, or its disk is full."""
     # The interpreter flushes stdout at its end, and would complain there again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.ERROR
