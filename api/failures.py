@@ -79,17 +79,6 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             )
         case errors.IdempotencyConflict():
             return Problem(kinds.KEY_REUSED, "An earlier request with this key had another body.")
-        case errors.OutcomeUnknown():
-            process_id = getattr(error, "process_id", None)
-            return retry_later(
-                kinds.OUTCOME_UNKNOWN,
-                "The store did not answer in time; repeating the request is safe.",
-                members={"process_id": process_id} if process_id else None,
-            )
-        case errors.StoreUnavailable():
-            return retry_later(kinds.STORE_UNAVAILABLE, "The store could not be asked.")
-        case errors.NotReady() | errors.BusUnavailable():
-            return retry_later(kinds.NOT_READY, "The service can't take this just now.")
         case errors.UnreadableLog():
             place: dict[str, Json] = {"sequence": error.number, "field": error.field}
             return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
@@ -105,6 +94,24 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
         case errors.Unstorable():
             return Problem(kinds.UNSTORABLE, "The request is too large for the store.")
+        case _:
+            return _of_the_outside(error)
+
+
+def _of_the_outside(error: errors.SagaError) -> Problem:
+    """Translate what the store or the broker could not do."""
+    match error:
+        case errors.OutcomeUnknown():
+            process_id = getattr(error, "process_id", None)
+            return retry_later(
+                kinds.OUTCOME_UNKNOWN,
+                "The store did not answer in time; repeating the request is safe.",
+                members={"process_id": process_id} if process_id else None,
+            )
+        case errors.StoreUnavailable():
+            return retry_later(kinds.STORE_UNAVAILABLE, "The store could not be asked.")
+        case errors.NotReady() | errors.BusUnavailable():
+            return retry_later(kinds.NOT_READY, "The service can't take this just now.")
         case _:
             return Problem(kinds.INTERNAL, f"The request could not be handled ({error.code}).")
 
