@@ -1,7 +1,7 @@
 # Batuta: everything that a newcomer and the tests need. `make help` lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install test-tools test-servers run test test-fast lint audit bench simulate faults
+.PHONY: help install test-tools test-servers run test test-fast lint audit bench simulate faults containers
 
 BIN := .venv/bin
 SERVERS := $(BIN)/python -m tests.support.servers --
@@ -43,3 +43,6 @@ simulate: test-tools ## Run the coordinators under seeded faults: SEEDS=2000, or
 
 faults: test-servers ## Kill processes and servers, the long matrix
 	$(SERVERS) $(BIN)/python -m pytest -m faults
+
+containers: test-tools ## Build the image, run docker-compose.yml, break it, take it down (Docker, or podman as root)
+	@$(BIN)/python -m tests.containers

@@ -9,12 +9,13 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from saga.calling.address import Address, InvalidAddress, read_addresses
+from saga.secret_files import FILE, UnusableSecret, secret
 from saga.webhooks.policy import parse_hosts
 from saga.webhooks.signature import parse_secret
 
@@ -90,7 +91,6 @@ class Settings(StoreSettings):
     step_events: bool = False
     webhook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     webhook_secret: SecretStr | None = None
-    webhook_secret_file: Path | None = None
     webhook_allow_private: bool = False
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(validation_alias="LOG_LEVEL")
@@ -111,16 +111,6 @@ class Settings(StoreSettings):
         if self.webhook_secret is None:
             return ()
         return tuple(parse_secret(part) for part in _parts(self.webhook_secret.get_secret_value()))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secret_file(cls, values: dict[str, object]) -> dict[str, object]:
-        file = values.get("webhook_secret_file")
-        if file is None:
-            return values
-        if values.get("webhook_secret") is not None:
-            raise ValueError("SAGA_WEBHOOK_SECRET and SAGA_WEBHOOK_SECRET_FILE are both set: set one of them")
-        return {**values, "webhook_secret": _secret_in(Path(str(file)))}
 
     @field_validator("webhook_hosts", mode="before")
     @classmethod
@@ -172,14 +162,15 @@ class Settings(StoreSettings):
 
 def load_settings() -> Settings:
     """Read the settings from the environment. Raises SettingsError with every problem that was found."""
-    problems = _misspelt(os.environ)
-    services = {
-        match["service"].lower(): SecretStr(value)
-        for variable, value in os.environ.items()
-        if value and (match := _SERVICE_URL.fullmatch(variable)) and not variable.startswith(PREFIX)
-    }
+    fields, services = _secret_fields(Settings), _services_with_url(os.environ)
+    secrets, unusable = _secrets({*fields, *services}, os.environ)
+    problems = (*_misspelt(os.environ), *unusable)
+    if unusable:  # what could not be read would be told a second time, as missing
+        raise SettingsError(problems)
+    urls = {service: SecretStr(secrets[name]) for name, service in services.items() if name in secrets}
+    given: dict[str, Any] = {field: secrets[name] for name, field in fields.items() if name in secrets}
     try:
-        settings = Settings(service_urls=services)
+        settings = Settings(service_urls=urls, **given)
     except ValidationError as error:
         raise SettingsError((*problems, *_sentences(error))) from None
     if problems:
@@ -189,11 +180,14 @@ def load_settings() -> Settings:
 
 def load_store_settings() -> StoreSettings:
     """Read from the environment where the store is. Raises SettingsError."""
-    problems = _misspelt(os.environ)
+    fields = _secret_fields(StoreSettings)
+    secrets, unusable = _secrets(fields, os.environ)
+    problems = (*_misspelt(os.environ), *unusable)
     if problems:
         raise SettingsError(problems)
+    given: dict[str, Any] = {fields[name]: value for name, value in secrets.items()}
     try:
-        return StoreSettings()
+        return StoreSettings(**given)
     except ValidationError as error:
         raise SettingsError(_sentences(error)) from None
 
@@ -221,12 +215,45 @@ def check_service_urls(settings: Settings, services: Collection[str]) -> None:
         raise SettingsError(tuple(problems))
 
 
+def _secret_fields(model: type[StoreSettings]) -> dict[str, str]:
+    """Map the variables of what is never shown, and so may come by a file, to the field of each."""
+    return {
+        _variable(name): name
+        for name, field in model.model_fields.items()
+        if name == "api_tokens" or field.annotation == SecretStr | None
+    }
+
+
+def _secrets(
+    names: Collection[str], environment: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read those of the named secrets that are set, and say why others can't be used."""
+    found: dict[str, str] = {}
+    problems: list[str] = []
+    for name in sorted(names):
+        try:
+            value = secret(environment, name)
+        except UnusableSecret as error:
+            problems.append(str(error))
+        else:
+            if value is not None:
+                found[name] = value
+    return found, tuple(problems)
+
+
+def _services_with_url(environment: Mapping[str, str]) -> dict[str, str]:
+    """Map the variables that name a service's address, by value or by file, to the service."""
+    names = {name.removesuffix(FILE) for name in environment if not name.startswith(PREFIX)}
+    return {name: match["service"].lower() for name in names if (match := _SERVICE_URL.fullmatch(name))}
+
+
 def _variable(name: str) -> str:
     return "LOG_LEVEL" if name.upper() == "LOG_LEVEL" else PREFIX + name.upper()
 
 
 def _misspelt(given: Collection[str]) -> tuple[str, ...]:
     known = [_variable(name) for name in Settings.model_fields if name not in {"service_urls", "log_level"}]
+    known += [name + FILE for name in _secret_fields(Settings)]
     return tuple(
         f"there is no setting {name}{_suggestion(name, known)}"
         for name in sorted(given)
@@ -255,16 +282,6 @@ def _plain(message: str) -> str:
 
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part for part in (part.strip() for part in text.split(",")) if part)
-
-
-def _secret_in(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"SAGA_WEBHOOK_SECRET_FILE can't be read ({type(error).__name__}): {file}") from None
-    if not text:
-        raise ValueError(f"SAGA_WEBHOOK_SECRET_FILE is empty: {file}")
-    return text
 
 
 def _token(text: str) -> ApiToken:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from saga.errors import NotReady
 from saga.participant.participant import Participant
 from saga.ports.participants import ParticipantTransport
+from saga.secret_files import UnusableSecret, secret
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns when what was in hand is finished, within the grace.
 
-    The address is `url` or SAGA_AMQP_URL, the prefix of all names `prefix` or SAGA_AMQP_PREFIX. At most
-    `concurrency` commands of each participant are in hand at once. Exits with a sentence when there is
-    no address, or none that a transport is installed for.
+    The address is `url`, SAGA_AMQP_URL or what is in the file SAGA_AMQP_URL_FILE; the prefix of all names is
+    `prefix` or SAGA_AMQP_PREFIX. At most `concurrency` commands of each participant are in hand at once.
+    Exits with a sentence when there is no address, or none that a transport is installed for.
     """
     try:
         asyncio.run(_serve_until_told(participants, url=url, prefix=prefix, concurrency=concurrency))
@@ -54,7 +55,10 @@ async def serve(
 async def _serve_until_told(
     participants: tuple[Participant, ...], *, url: str | None, prefix: str | None, concurrency: int
 ) -> None:
-    address = url or os.environ.get("SAGA_AMQP_URL")
+    try:
+        address = url or secret(os.environ, "SAGA_AMQP_URL")
+    except UnusableSecret as error:
+        raise NotReady(str(error)) from None
     if not address:
         raise NotReady("no broker is named: set SAGA_AMQP_URL, such as amqp://user:password@host/vhost")
     connect = find_transport(address)

@@ -6,11 +6,14 @@ They are not run here; this reads them. `yaml` merges the shared blocks as the c
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
 import yaml
 
+from api.settings import Settings, _secret_fields
+from saga.secret_files import FILE
 from tests.architecture.source import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -40,24 +43,31 @@ def test_a_service_comes_back_and_goes_in_good_order(service: dict[str, Any]) ->
 @each_service
 def test_an_image_is_pinned_to_a_version(service: dict[str, Any]) -> None:
     """The same file starts the same programs tomorrow."""
-    assert re.fullmatch(r"[a-z]+:\d+\.\d+\.\d+", service["image"])
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
 
 
-def test_only_the_api_is_published_and_only_on_loopback() -> None:
-    """The broker, the store and the coordinators can't be reached from outside of their network."""
+def test_only_the_api_and_grafana_are_published_and_only_on_loopback() -> None:
+    """The broker, the store, the coordinators and Prometheus can't be reached from outside of their network."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"api": ["127.0.0.1:8003:8003"]}
+    assert published == {
+        "api": ["127.0.0.1:${BATUTA_PORT:-8003}:8003"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
+    }
     open_networks = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
-    assert [name for name, service in SERVICES.items() if open_networks & set(service["networks"])] == ["api"]
+    assert {name for name, service in SERVICES.items() if open_networks & set(service["networks"])} == set(
+        published
+    )
 
 
 def test_no_password_has_a_default() -> None:
-    """Each variable is required, says so in a sentence, and stands empty in the example."""
+    """Each variable but a port is required, says so in a sentence, and stands empty in the example."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     variables = re.findall(r"\$\{(\w+)([^}]*)\}", text)
-    assert {name for name, _ in variables} == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
-    assert all(re.fullmatch(r":\?\w[\w ./]+", rest) for _, rest in variables)
+    secrets = [(name, rest) for name, rest in variables if not name.endswith("_PORT")]
+    assert {name for name, _ in secrets} == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
+    assert all(re.fullmatch(r":\?\w[\w ./]+", rest) for _, rest in secrets)
+    assert {name for name, _ in variables} == set(re.findall(r"^(?:# )?(\w+)=", example, re.MULTILINE))
 
 
 def test_what_a_service_refers_to_is_there() -> None:
@@ -88,6 +98,30 @@ def test_the_image_is_built_on_one_exact_python() -> None:
     assert len(bases) == 2
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
+
+
+def test_the_image_has_the_version_of_the_package() -> None:
+    """The label, the compose file and what is installed say the same."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.findall(r"^ARG VERSION=(.*)$", DOCKERFILE, re.MULTILINE) == [version]
+    assert {service["image"] for service in SERVICES.values() if "build" in service} == {f"batuta:{version}"}
+
+
+def test_the_secrets_by_files_are_for_every_role_and_take_the_place_of_all_others() -> None:
+    """A role left out would show its secrets; a variable that was left would be refused beside its file."""
+    by_files = yaml.safe_load((ROOT / "deploy/secrets.yml").read_text(encoding="utf-8"))
+    roles = {name for name, service in SERVICES.items() if "build" in service}
+    assert set(by_files["services"]) == roles
+    for role in roles:
+        service = by_files["services"][role]
+        given = service["environment"]
+        files = {
+            variable.removesuffix(FILE): path for variable, path in given.items() if variable.endswith(FILE)
+        }
+        assert set(files) == {variable for variable, value in given.items() if value == ""}
+        assert set(files) == set(_secret_fields(Settings)) & set(SERVICES[role]["environment"])
+        assert {path.rpartition("/")[2] for path in files.values()} == set(service["secrets"])
+        assert set(service["secrets"]) == set(by_files["secrets"])
 
 
 def test_what_the_image_runs_is_no_shell() -> None:

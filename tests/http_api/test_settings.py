@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.settings import Settings, SettingsError, check_service_urls, load_settings
+from api.settings import (
+    Settings,
+    SettingsError,
+    check_service_urls,
+    load_settings,
+    load_store_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +26,7 @@ DIGEST = hashlib.sha256(b"canary").hexdigest()
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("SAGA_") or name.endswith("_SERVICE_URL") or name == "LOG_LEVEL":
+        if name.startswith("SAGA_") or "_SERVICE_URL" in name or name == "LOG_LEVEL":
             monkeypatch.delenv(name)
 
 
@@ -153,8 +159,8 @@ def test_the_secret_of_webhooks_comes_from_the_environment_or_a_file(
     [
         ({"SAGA_WEBHOOK_HOSTS": "a.example"}, "SAGA_WEBHOOK_SECRET is missing"),
         ({"SAGA_WEBHOOK_SECRET": SECRET}, "SAGA_WEBHOOK_HOSTS is missing"),
-        ({"SAGA_WEBHOOK_SECRET_FILE": "/nowhere"}, "SAGA_WEBHOOK_SECRET_FILE can't be read"),
-        ({"SAGA_WEBHOOK_SECRET_FILE": os.devnull}, "SAGA_WEBHOOK_SECRET_FILE is empty"),
+        ({"SAGA_WEBHOOK_SECRET_FILE": "/nowhere"}, "SAGA_WEBHOOK_SECRET_FILE: /nowhere can't be read"),
+        ({"SAGA_WEBHOOK_SECRET_FILE": os.devnull}, "is empty"),
         ({"SAGA_WEBHOOK_SECRET": SECRET, "SAGA_WEBHOOK_SECRET_FILE": "/x"}, "set one of them"),
         ({"SAGA_WEBHOOK_SECRET": "canary", "SAGA_WEBHOOK_HOSTS": "a.example"}, "openssl rand"),
         (
@@ -172,3 +178,50 @@ def test_settings_of_webhooks_that_are_wrong_say_what_to_do(
     assert said in problems
     assert "canary" not in problems
     assert SECRET not in problems
+
+
+def test_secrets_may_come_by_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both addresses, the tokens and the addresses of services; each is the same as by the environment."""
+    values = {
+        "SAGA_AMQP_URL": "amqp://a",
+        "SAGA_MONGODB_URL": "mongodb://m",
+        "SAGA_API_TOKENS": f"ops:read:{DIGEST}",
+        "FRAUD_CHECK_SERVICE_URL": "http://x",
+    }
+    for name, value in values.items():
+        (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    by_file = load_settings()
+    assert load_store_settings().amqp_url == by_file.amqp_url
+    for name, value in values.items():
+        monkeypatch.delenv(f"{name}_FILE")
+        monkeypatch.setenv(name, value)
+    assert load_settings() == by_file
+    assert by_file.amqp_url is not None
+    assert by_file.amqp_url.get_secret_value() == "amqp://a"
+    assert set(by_file.service_urls) == {"fraud_check"}
+
+
+def test_every_unusable_secret_is_told_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each problem names its variable; that the address is missing as well would be no news."""
+    told = _problems(
+        monkeypatch,
+        SAGA_AMQP_URL_FILE=str(tmp_path / "missing"),
+        SAGA_MONGODB_URL="mongodb://m",
+        SAGA_MONGODB_URL_FILE="/also",
+        HOTEL_SERVICE_URL_FILE=str(tmp_path),
+        SAGA_HTTP_PROT="1",
+    )
+    assert [line.partition(" ")[0] for line in told.splitlines()] == [
+        "there",
+        "HOTEL_SERVICE_URL_FILE:",
+        "SAGA_AMQP_URL_FILE:",
+        "SAGA_MONGODB_URL",
+    ]
+    with pytest.raises(SettingsError, match="SAGA_AMQP_URL_FILE"):
+        load_store_settings()
+
+
+def test_only_secrets_come_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file for anything else is a misspelt setting, not one that nobody reads."""
+    assert "there is no setting SAGA_HTTP_PORT_FILE" in _problems(monkeypatch, SAGA_HTTP_PORT_FILE="/port")
