@@ -9,6 +9,7 @@ from api.admission import Admission
 from api.query import refuse_unknown_query
 from api.routes import (
     contract,
+    deliveries,
     drawing,
     events,
     operate,
@@ -60,6 +61,7 @@ def create_app(services: Services, *, with_api: bool = True) -> FastAPI:
             processes,
             events,
             drawing,
+            deliveries,
             replay,
             undo_preview,
             process_types,

@@ -9,6 +9,7 @@ from api.settings import Settings, StoreSettings
 from saga.ports.bus import MessageBus
 from saga.ports.clock import Clock
 from saga.ports.definitions import DefinitionStore
+from saga.ports.deliveries import DeliveryStore
 from saga.ports.event_log import EventLog
 from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
@@ -25,6 +26,7 @@ class Backends:
     projections: ProjectionStore
     definitions: DefinitionStore
     locks: LockStore
+    deliveries: DeliveryStore
     service_reports: ServiceReports
     clock: Clock
     bus: MessageBus
@@ -100,6 +102,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[Backends]:
             store.projections,
             store.definitions,
             store.locks,
+            store.deliveries,
             store.service_reports,
             store.clock,
             store.bus,
@@ -133,6 +136,7 @@ async def _servers(
                 store.projections,
                 store.definitions,
                 store.locks,
+                store.deliveries,
                 store.service_reports,
                 store.clock,
                 bus,

@@ -23,6 +23,7 @@ from api.readiness import Readiness
 from api.server import HttpServer
 from api.services import Services
 from api.settings import Settings, check_service_urls
+from api.webhooks import WebhookRole
 from saga.coordinator.coordinator import Coordinator
 from saga.coordinator.patience import patiently
 from saga.coordinator.type_pauses import LOOK_EVERY_S
@@ -37,11 +38,13 @@ from saga.replay.history import StoredHistories
 from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
 from saga.usecases.accepting import StartPorts
+from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
 from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
+from saga.webhooks.policy import CallbackPolicy
 
 log = logging.getLogger("saga.server")
 
@@ -108,6 +111,8 @@ class _Server:
         self._observer = observer
         self._catalog = Catalog(backends.definitions)
         self._ids = SystemIds()
+        self._may_call_back = CallbackPolicy(settings.webhook_hosts, settings.webhook_allow_private)
+        self._webhooks = WebhookRole(settings, backends, observer, self._may_call_back)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     async def run(self, roles: Sequence[str], stopping: asyncio.Event) -> None:
@@ -128,6 +133,7 @@ class _Server:
         async with asyncio.TaskGroup() as tasks:
             if COORDINATOR in roles:
                 tasks.create_task(self._coordinator().run(stopping, grace_s=self._settings.shutdown_grace))
+                tasks.create_task(self._webhooks.run(stopping, grace_s=self._settings.shutdown_grace))
             else:
                 fresh = tasks.create_task(self._keep_catalog_fresh())
                 stopping_tasks.append(fresh)
@@ -179,9 +185,10 @@ class _Server:
         read = ReadProcesses(backends.log, backends.projections, self._catalog, backends.bus, backends.clock)
         histories = StoredHistories(backends.log, self._catalog)
         return Services(
-            start=StartProcess(ports, self._catalog),
-            rerun=RerunProcess(ports, self._catalog),
+            start=StartProcess(ports, self._catalog, self._may_call_back),
+            rerun=RerunProcess(ports, self._catalog, self._may_call_back),
             read=read,
+            deliveries=ProcessDeliveries(backends.deliveries, read, backends.clock),
             operate=OperateProcesses(read, backends.projections, self._catalog, backends.bus, backends.clock),
             participants=ReadServices(
                 self._catalog,
@@ -212,6 +219,8 @@ class _Server:
             name=self._name,
             prefetch=self._settings.prefetch,
             with_step_events=self._settings.step_events,
+            callbacks=self._webhooks.callbacks,
+            may_call_back=self._may_call_back,
         )
 
     async def _http_participants(self, stopping: asyncio.Event) -> None:

@@ -16,6 +16,7 @@ from saga import errors
 from saga.messages.json_text import Json
 from saga.messages.strict_json import pointer_to
 from saga.replay.past import UnknownEvent
+from saga.webhooks.policy import CallbackRefused
 
 _E = TypeVar("_E", bound=Exception)
 _BY_STATUS = {
@@ -78,6 +79,28 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             )
         case errors.IdempotencyConflict():
             return Problem(kinds.KEY_REUSED, "An earlier request with this key had another body.")
+        case errors.UnreadableLog():
+            place: dict[str, Json] = {"sequence": error.number, "field": error.field}
+            return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
+        case CallbackRefused():
+            return Problem(
+                kinds.CALLBACK_REFUSED,
+                "The callback address would not be called.",
+                errors=[("/callback_url", error.problem)],
+            )
+        case errors.UnknownDefinition():
+            return Problem(kinds.UNKNOWN_DEFINITION, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        case UnknownEvent():
+            return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
+        case errors.Unstorable():
+            return Problem(kinds.UNSTORABLE, "The request is too large for the store.")
+        case _:
+            return _of_the_outside(error)
+
+
+def _of_the_outside(error: errors.SagaError) -> Problem:
+    """Translate what the store or the broker could not do."""
+    match error:
         case errors.OutcomeUnknown():
             process_id = getattr(error, "process_id", None)
             return retry_later(
@@ -89,13 +112,6 @@ def _of_the_domain(error: errors.SagaError) -> Problem:
             return retry_later(kinds.STORE_UNAVAILABLE, "The store could not be asked.")
         case errors.NotReady() | errors.BusUnavailable():
             return retry_later(kinds.NOT_READY, "The service can't take this just now.")
-        case errors.UnreadableLog():
-            place: dict[str, Json] = {"sequence": error.number, "field": error.field}
-            return Problem(kinds.UNREADABLE_LOG, f"{error}.", members=place)
-        case UnknownEvent():
-            return Problem(kinds.NOT_FOUND, f"The log has no event {error.number}: its last is {error.last}.")
-        case errors.Unstorable():
-            return Problem(kinds.UNSTORABLE, "The request is too large for the store.")
         case _:
             return Problem(kinds.INTERNAL, f"The request could not be handled ({error.code}).")
 

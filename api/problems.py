@@ -144,11 +144,12 @@ KEY_REUSED = ProblemType(
     "The key was used with another request",
     "The Idempotency-Key or process_id belongs to an earlier request with another body. Draw a new one.",
 )
-NOT_SUPPORTED = ProblemType(
-    "not-supported",
+CALLBACK_REFUSED = ProblemType(
+    "callback-refused",
     422,
-    "This is not supported yet",
-    "`errors` names the members that this version can't obey.",
+    "The callback address would not be called",
+    "`errors` says why. A `callback_url` is an address of https, names a host that the service may call "
+    "(`SAGA_WEBHOOK_HOSTS`), and leads to a public address; it has no user and no fragment.",
 )
 NOT_ALLOWED_NOW = ProblemType(
     "not-allowed-now",
@@ -184,6 +185,13 @@ UNREADABLE_LOG = ProblemType(
     "It has a gap, is damaged, or was written by a newer version. `sequence` is the number of the event, "
     "`field` its field where one is known. The process stands still until its log is restored, or Batuta is "
     "upgraded.",
+)
+UNKNOWN_DEFINITION = ProblemType(
+    "unknown-definition",
+    500,
+    "The definition of the process can't be read",
+    "It is not stored, was changed where it is stored, or is newer than this version. The process stands still "
+    "until its definition is restored, or Batuta is upgraded.",
 )
 STORE_UNAVAILABLE = ProblemType(
     "store-unavailable", 503, "The store is away", "Nothing was written. Try again after Retry-After."

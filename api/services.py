@@ -9,6 +9,7 @@ from api.settings import Settings
 from saga.definition.catalog import Catalog
 from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
+from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
@@ -27,6 +28,7 @@ class Services:
     rerun: RerunProcess
     read: ReadProcesses
     operate: OperateProcesses
+    deliveries: ProcessDeliveries
     participants: ReadServices
     past: Past
     replay: ReplayProcesses

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from saga.calling.address import Address, InvalidAddress, read_addresses
 from saga.secret_files import FILE, UnusableSecret, secret
+from saga.webhooks.policy import parse_hosts
+from saga.webhooks.signature import parse_secret
 
 PREFIX = "SAGA_"
 # They belong to the command line and to the tests; a server lets them pass.
@@ -87,6 +89,9 @@ class Settings(StoreSettings):
     shutdown_grace: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = 8
     amqp_prefix: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")] = "saga"
     step_events: bool = False
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_secret: SecretStr | None = None
+    webhook_allow_private: bool = False
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(validation_alias="LOG_LEVEL")
     ] = "INFO"
@@ -99,6 +104,25 @@ class Settings(StoreSettings):
     def is_embedded(self) -> bool:
         """Say whether the server works without RabbitMQ and MongoDB."""
         return self.amqp_url is None
+
+    @property
+    def webhook_keys(self) -> tuple[bytes, ...]:
+        """The keys that webhooks are signed with; none where nobody is called back."""
+        if self.webhook_secret is None:
+            return ()
+        return tuple(parse_secret(part) for part in _parts(self.webhook_secret.get_secret_value()))
+
+    @field_validator("webhook_hosts", mode="before")
+    @classmethod
+    def _read_hosts(cls, value: object) -> object:
+        return parse_hosts(_parts(value)) if isinstance(value, str) else value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        for part in _parts(value.get_secret_value()) if value else ():
+            parse_secret(part)
+        return value
 
     @field_validator("definitions", mode="before")
     @classmethod
@@ -126,6 +150,12 @@ class Settings(StoreSettings):
             raise ValueError(
                 "SAGA_HTTP_HOST is no loopback address and SAGA_API_TOKENS is not set: set tokens, "
                 "or SAGA_ALLOW_UNPROTECTED=on if anybody may start processes here"
+            )
+        if bool(self.webhook_hosts) != (self.webhook_secret is not None):
+            missing = "SAGA_WEBHOOK_SECRET" if self.webhook_hosts else "SAGA_WEBHOOK_HOSTS"
+            raise ValueError(
+                f"{missing} is missing: whoever is called back must be allowed, and what is sent is signed; "
+                "set SAGA_WEBHOOK_HOSTS and SAGA_WEBHOOK_SECRET, or neither"
             )
         return self
 

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from api import problems
+from docs.testing_page import testing_page
 from saga.conformance.check import CASES
 from saga.contract.log_entries import APART, data_schema, event_class, events_schema, sentence
 from saga.contract.schemas import SCHEMAS
@@ -29,6 +30,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "problems.md": _problems_page(),
         REFERENCE / "statuses.md": _statuses_page(),
         REFERENCE / "participant-check.md": _check_page(),
+        REFERENCE / "testing.md": testing_page(),
         **{
             REFERENCE / "schemas" / f"{name}.json": json.dumps(schema, indent=2) + "\n"
             for name, schema in SCHEMAS.items()

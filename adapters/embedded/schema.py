@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from saga.errors import NotReady, StoreUnavailable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # `position` is AUTOINCREMENT: a number that was used once never names another message, so that a late
 # acknowledgement deletes nothing but its own.
@@ -92,8 +92,17 @@ WHEN NEW.labels <> OLD.labels OR NEW.started_at <> OLD.started_at BEGIN
         SELECT key, atom, NEW.started_at, NEW.process_id FROM json_each(NEW.labels);
 END;
 """
+_SINCE_VERSION_4 = """
+CREATE TABLE deliveries (
+    process_id TEXT NOT NULL, sequence INTEGER NOT NULL, host TEXT NOT NULL, due_at INTEGER, ended_at INTEGER,
+    version INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (process_id, sequence)
+);
+CREATE INDEX deliveries_by_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_end ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
+"""
 # What an older file lacks, by the version that wrote it.
-_UPGRADES: Mapping[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3}
+_UPGRADES: Mapping[int, str] = {1: _SINCE_VERSION_2, 2: _SINCE_VERSION_3, 3: _SINCE_VERSION_4}
 _STAMP = f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION});"  # noqa: S608 - our own number
 
 
@@ -161,7 +170,7 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     if known is None:
         # One transaction: a crash in the middle leaves an empty file, never half of the tables.
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} {_SINCE_VERSION_2} {_SINCE_VERSION_3} {_STAMP} COMMIT;"
+            f"BEGIN IMMEDIATE; {_TABLES} {' '.join(_UPGRADES.values())} {_STAMP} COMMIT;"
         )
         return
     row: tuple[int] | None = connection.execute("SELECT max(version) FROM schema_version").fetchone()

@@ -7,6 +7,7 @@ from pathlib import Path
 from adapters.embedded.bus import EmbeddedBus, EmbeddedParticipants
 from adapters.embedded.clock import MachineClock
 from adapters.embedded.definitions import SqliteDefinitionStore
+from adapters.embedded.deliveries import SqliteDeliveryStore
 from adapters.embedded.event_log import SqliteEventLog
 from adapters.embedded.folder import FILE_NAME, FolderLock
 from adapters.embedded.lanes import Reader, Writer
@@ -31,6 +32,7 @@ class EmbeddedStore:
         self.projections = SqliteProjectionStore(writer, reader)
         self.definitions = SqliteDefinitionStore(writer, reader)
         self.locks = SqliteLockStore(writer, reader)
+        self.deliveries = SqliteDeliveryStore(writer, reader)
         self.service_reports = EmbeddedServiceReports()
         self.bus = EmbeddedBus(switch, self.clock)
         self.participants = EmbeddedParticipants(switch, self.clock)

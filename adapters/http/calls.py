@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adapters.http.client import CallFailed, Request, call, open_client
-from saga.ports.calls import CallAnswer, NoAnswer
+from adapters.http.client import Request, call, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from saga.ports.calls import CallAnswer
 
 _ANSWER_BYTES_MAX = 1024 * 1024
 # A host that swallows packets must not cost a command its whole time: another address may take it.
@@ -25,20 +26,13 @@ class HttpCalls:
         self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float
     ) -> CallAnswer:
         """POST these bytes and read the whole answer within the deadline. Raises NoAnswer."""
-        request = Request(url, headers, body)
-        try:
-            answer = await call(
-                self._client,
-                request,
-                deadline_s=deadline_s,
-                bytes_max=_ANSWER_BYTES_MAX,
-                connect_s=_CONNECT_S,
-            )
-        except CallFailed as failed:
-            raise NoAnswer(
-                failed.reason, was_sent=failed.was_sent, timed_out=failed.timed_out, status=failed.status
-            ) from failed
-        return CallAnswer(answer.status, answer.headers, answer.body)
+        return await call(
+            self._client,
+            Request(url, headers, body),
+            deadline_s=deadline_s,
+            bytes_max=_ANSWER_BYTES_MAX,
+            connect_s=_CONNECT_S,
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""

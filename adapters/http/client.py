@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from saga.ports.calls import CallAnswer, NoAnswer
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
@@ -20,37 +22,11 @@ _SENDING = ".send_request_headers.started"
 _IDLE_S = 2.0
 
 
-class CallFailed(Exception):  # noqa: N818 - an outcome of a call, which its caller expects
-    """Say why a call has no answer.
-
-    `was_sent` tells whether the other side may have seen the request: then nobody knows what it did. `timed_out`
-    tells whether it took too long. `status` is that of an answer that came and whose body can't be used.
-    """
-
-    def __init__(
-        self, reason: str, *, was_sent: bool, timed_out: bool = False, status: int | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.was_sent = was_sent
-        self.timed_out = timed_out
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """Hold what is sent: always a POST of these bytes."""
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Hold what came back; the names of `headers` are in lower case."""
-
-    status: int
     headers: Mapping[str, str]
     body: bytes
 
@@ -91,8 +67,8 @@ async def call(
     deadline_s: float,
     bytes_max: int,
     connect_s: float | None = None,
-) -> Answer:
-    """Send a request and read the whole answer within a deadline. Raises CallFailed.
+) -> CallAnswer:
+    """Send a request and read the whole answer within a deadline. Raises NoAnswer.
 
     The deadline counts from here to the last byte: a body that drips does not prolong it; `connect_s` is for
     the connection alone. No compression is asked for, and a compressed or longer answer than `bytes_max` is
@@ -121,22 +97,20 @@ async def call(
             finally:
                 await response.aclose()
     except TimeoutError:
-        raise CallFailed(f"no answer within {deadline_s:g} s", was_sent=was_sent, timed_out=True) from None
+        raise NoAnswer(f"no answer within {deadline_s:g} s", was_sent=was_sent, timed_out=True) from None
     except httpx.HTTPError as error:
         timed_out = isinstance(error, httpx.TimeoutException)
-        raise CallFailed(
-            f"{type(error).__name__}: {error}", was_sent=was_sent, timed_out=timed_out
-        ) from error
+        raise NoAnswer(f"{type(error).__name__}: {error}", was_sent=was_sent, timed_out=timed_out) from error
 
 
-async def _read(response: httpx.Response, bytes_max: int) -> Answer:
+async def _read(response: httpx.Response, bytes_max: int) -> CallAnswer:
     if response.headers.get("content-encoding", "identity") != "identity":
         reason = "the answer is compressed, which was not asked for"
-        raise CallFailed(reason, was_sent=True, status=response.status_code)
+        raise NoAnswer(reason, was_sent=True, status=response.status_code)
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > bytes_max:
             reason = f"the answer is longer than {bytes_max} bytes"
-            raise CallFailed(reason, was_sent=True, status=response.status_code)
-    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+            raise NoAnswer(reason, was_sent=True, status=response.status_code)
+    return CallAnswer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))

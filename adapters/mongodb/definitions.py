@@ -8,6 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.mongodb.client import Database, Document
 from adapters.mongodb.failures import encoded, unavailable
+from saga.messages.timestamps import is_point_in_time
 from saga.ports.definitions import StoredDefinition
 
 _BEHIND_ALL = -1
@@ -106,7 +107,7 @@ class MongoDefinitionStore:
         """Give a time later than that of the one that is current now, also when the writer's clock lags."""
         newest = self._definitions.find({"process_type": {"$eq": process_type}}, {"current_since": 1})
         before = await newest.sort([("current_since", -1)]).limit(1).to_list(1)
-        return max(at, *(cast("int", item["current_since"]) + 1 for item in before), 0)
+        return max(at, *(_number(item, "current_since") + 1 for item in before), 0)
 
     async def versions(self, process_type: str) -> Sequence[StoredDefinition]:
         """Give all definitions of a type, the newest first."""
@@ -118,10 +119,21 @@ class MongoDefinitionStore:
             documents = await self._definitions.find(query).sort(newest_first).to_list(None)
         return [
             StoredDefinition(
-                hash=cast("str", document["_id"]),
-                process_type=cast("str", document["process_type"]),
-                text=cast("str", document["text"]),
-                registered_at=cast("int", document["registered_at"]),
+                hash=str(document["_id"]),
+                process_type=_text(document, "process_type"),
+                text=_text(document, "text"),
+                registered_at=_number(document, "registered_at"),
             )
             for document in documents
         ]
+
+
+def _text(document: Document, name: str) -> str:
+    """Read a text; what somebody damaged reads as nothing, which no hash is that of."""
+    value = document.get(name)
+    return value if type(value) is str else ""
+
+
+def _number(document: Document, name: str) -> int:
+    value = document.get(name)
+    return value if isinstance(value, int) and is_point_in_time(value) else 0

@@ -40,6 +40,12 @@ _LOCKS = (
     IndexModel([("queue.root", ASCENDING)], name="awaited"),
 )
 
+_DELIVERIES = (
+    # Only those that are still to be sent, and only those that are not.
+    IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$gte": 0}}),
+    IndexModel([("ended_at", ASCENDING)], name="ended", partialFilterExpression={"ended_at": {"$gte": 0}}),
+)
+
 
 async def create_indexes(database: Database) -> None:
     """Create what is missing; what exists stays. `events` needs none but `_id`. Raises StoreUnavailable."""
@@ -48,4 +54,5 @@ async def create_indexes(database: Database) -> None:
         await database["processes"].create_indexes(list(_PROCESSES))
         await database["definitions"].create_indexes(list(_DEFINITIONS))
         await database["locks"].create_indexes(list(_LOCKS))
+        await database["deliveries"].create_indexes(list(_DELIVERIES))
         await database["service_reports"].create_indexes(list(_SERVICE_REPORTS))

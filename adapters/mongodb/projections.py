@@ -1,8 +1,9 @@
 """The projections in MongoDB: one document per process in the collection `processes`."""
 
+import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pymongo
@@ -23,7 +24,9 @@ from adapters.mongodb.failures import (
 from adapters.mongodb.queries import filter_query, label_key
 from saga.errors import StoreUnavailable
 from saga.messages.json_text import from_text, to_text
+from saga.messages.timestamps import is_point_in_time
 from saga.ports.projections import NO_SNAPSHOT, DueTimer, Position, Projection, ProjectionFilter
+from saga.process.timers import WakeReason
 
 _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
@@ -31,6 +34,9 @@ _NEWEST_FIRST = (("started_at", -1), ("_id", -1))
 _COUNTS_S = 30
 _PAGE = 500
 _MAJORITY: Document = {"readConcern": {"level": "majority"}}
+_REASONS = frozenset(map(str, WakeReason))
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ class MongoProjectionStore:
         answer = await self._database.command(
             {"distinct": "processes", "key": field, "query": query, **_MAJORITY}
         )
-        return cast("list[str]", answer["values"])
+        # What somebody damaged belongs to no type and has no status.
+        return [value for value in cast("list[object]", answer["values"]) if type(value) is str]
 
     async def lease_due(self, *, before: int, leased_until: int, now: int, limit: int) -> Sequence[DueTimer]:
         """Take due timers in three round trips: look, claim with a token, read back what the token won.
@@ -137,9 +144,11 @@ class MongoProjectionStore:
         than are due while others take, and finds the rest at its next call. A claim whose answer was lost
         ends with its lease.
         """
+        # A lease that ends much later than ours was damaged: it would keep the timer from ever going off.
+        a_lease = {"$gt": now, "$lt": leased_until + (leased_until - now)}
         free: Document = {
             "wake_at": {"$gte": 0, "$lt": before},  # the lower bound lets the partial index serve
-            "$nor": [{"lease_until": {"$gt": now}, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],
+            "$nor": [{"lease_until": a_lease, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],
         }
         token = secrets.token_hex(8)
         with unavailable():
@@ -160,7 +169,8 @@ class MongoProjectionStore:
                 },
                 {"version": 1, "wake_at": 1, "wake_for": 1},
             )
-            return [_due_timer(document) for document in await won.to_list(None)]
+            timers = [_due_timer(document) for document in await won.to_list(None)]
+            return [timer for timer in timers if timer is not None]
 
     async def close(self) -> None:
         """Finish what is in hand and take nothing more."""
@@ -233,6 +243,20 @@ def _whole_document(projection: Projection) -> Document:
 
 def _projection(document: Document) -> Projection:
     """Read a document; what somebody damaged reads as nothing, so that a listing with it can be read."""
+    found = _readable(document)
+    damaged = tuple(_damaged(document, found))
+    return replace(found, damaged=damaged) if damaged else found
+
+
+def _damaged(document: Document, found: Projection) -> Iterator[str]:
+    """Name the columns that hold something else than what was read from them."""
+    for name, value in _document(found).items():
+        stored = document.get(name)
+        if stored != value or isinstance(stored, bool) is not isinstance(value, bool):
+            yield "labels" if name == "labels_text" else name
+
+
+def _readable(document: Document) -> Projection:
     return Projection(
         process_id=str(document["_id"]),
         process_type=_text(document, "process_type"),
@@ -243,22 +267,27 @@ def _projection(document: Document) -> Projection:
         state_format=_number(document, "state_format") or NO_SNAPSHOT,
         labels=_labels(document),
         attention=document.get("attention") is True,
-        wake_at=_number(document, "wake_at"),
+        wake_at=_time(document, "wake_at"),
         wake_for=_text(document, "wake_for") or None,
-        started_at=_number(document, "started_at") or 0,
-        updated_at=_number(document, "updated_at") or 0,
-        ended_at=_number(document, "ended_at"),
+        started_at=_time(document, "started_at") or 0,
+        updated_at=_time(document, "updated_at") or 0,
+        ended_at=_time(document, "ended_at"),
     )
 
 
 def _text(document: Document, name: str) -> str:
     value = document.get(name)
-    return value if isinstance(value, str) else ""
+    return value if type(value) is str else ""  # JavaScript is a text too for the driver, without a hash
 
 
 def _number(document: Document, name: str) -> int | None:
     value = document.get(name)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _time(document: Document, name: str) -> int | None:
+    value = _number(document, name)
+    return value if value is not None and is_point_in_time(value) else None
 
 
 def _labels(document: Document) -> dict[str, str]:
@@ -266,13 +295,20 @@ def _labels(document: Document) -> dict[str, str]:
         labels = from_text(_text(document, "labels_text"))
     except ValueError:
         return {}
-    return cast("dict[str, str]", labels) if isinstance(labels, dict) else {}
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    return {key: value for key, value in pairs if isinstance(value, str)}
 
 
-def _due_timer(document: Document) -> DueTimer:
-    return DueTimer(
-        process_id=cast("str", document["_id"]),
-        version=cast("int", document["version"]),
-        wake_at=cast("int", document["wake_at"]),
-        wake_for=cast("str | None", document["wake_for"]) or "",
-    )
+def _due_timer(document: Document) -> DueTimer | None:
+    """Read a timer; None, and a word in the log, where somebody damaged it: the others must go off."""
+    version, wake_at = _number(document, "version"), _time(document, "wake_at")
+    wake_for = _text(document, "wake_for")
+    if version is None or wake_at is None or wake_for not in _REASONS:
+        process_id = str(document["_id"])
+        _log.error(
+            "the projection of process %s is damaged, its timer can't go off: saga replay %s --repair",
+            process_id,
+            process_id,
+        )
+        return None
+    return DueTimer(str(document["_id"]), version, wake_at, wake_for)

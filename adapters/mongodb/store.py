@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 from adapters.mongodb.client import Connection, Driver, connect
 from adapters.mongodb.clock import StoreClock, server_time
 from adapters.mongodb.definitions import MongoDefinitionStore
+from adapters.mongodb.deliveries import MongoDeliveryStore
 from adapters.mongodb.event_log import MongoEventLog
 from adapters.mongodb.failures import unavailable
 from adapters.mongodb.indexes import create_indexes
@@ -22,12 +23,13 @@ _AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class MongoStore:
-    """Hold the log, the projections, the definitions, the locks, the reports and the clock of one database."""
+    """Hold the log, projections, definitions, locks, deliveries, reports and the clock of one database."""
 
     log: MongoEventLog
     projections: MongoProjectionStore
     definitions: MongoDefinitionStore
     locks: MongoLockStore
+    deliveries: MongoDeliveryStore
     service_reports: MongoServiceReports
     clock: StoreClock
     _connection: Connection
@@ -57,6 +59,7 @@ class MongoStore:
             projections=MongoProjectionStore(chosen),
             definitions=MongoDefinitionStore(chosen),
             locks=MongoLockStore(chosen),
+            deliveries=MongoDeliveryStore(chosen),
             service_reports=MongoServiceReports(chosen),
             clock=StoreClock(lambda: server_time(chosen)),
             _connection=connection,

@@ -14,6 +14,10 @@ _COUNTERS = {
     "bus_returned": ("Times that the broker was usable again after it was away", ()),
     "lock_swept": ("Locks released in the place of a process that has ended", ()),
     "request_unrecorded": ("Requests to processes that changed nothing and left no trace in the log", ()),
+    "webhook_attempt": (
+        "Calls to callback addresses: delivered, failed, given_up",
+        ("result",),
+    ),
     "http_call": ("Calls to services over HTTP", ("service", "address", "outcome")),
     "http_ejection": ("Times that an address of a service was ejected", ("service", "address")),
     "http_breaker_opened": ("Times that all addresses of a service were ejected", ("service",)),

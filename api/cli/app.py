@@ -1,5 +1,6 @@
 """The commands and their options. Nothing heavy is imported here: each command loads what it needs."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from api.cli.output import Output
 
 ROLES = ("api", "coordinator", "http-participants")
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DEMO_PARTICIPANTS = "demo-participants"
 DEMO_ROLES = (*ROLES, DEMO_PARTICIPANTS)
 
@@ -129,6 +131,9 @@ def start(  # noqa: PLR0913 - one per option
     label: Pairs = (),
     process_id: Annotated[str | None, Parameter(help="A UUID of your own: repeating is safe.")] = None,
     key: Annotated[str | None, Parameter(help="An idempotency key: repeating is safe.")] = None,
+    callback_url: Annotated[
+        str | None, Parameter(help="An https address that is told of its end, or that it is stuck.")
+    ] = None,
     wait: Annotated[int | None, Parameter(help="Wait so many seconds for the end, 60 at most.")] = None,
     watch: Annotated[bool, Parameter(negative="", help="Watch it until it ends.")] = False,
     service: Service = HERE,
@@ -145,6 +150,7 @@ def start(  # noqa: PLR0913 - one per option
         labels=arguments.labels(label),
         process_id=process_id,
         key=key,
+        callback_url=callback_url,
         wait_s=wait,
         follow=watch,
     )
@@ -225,6 +231,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError:
         return Exit.USAGE
     except CommandError as error:
@@ -233,6 +240,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.ERROR
     except BrokenPipeError:
+        return _closed_pipe()
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise
+        sys.stderr.write(f"saga: the output can't be written: {error.strerror}\n")
         return _closed_pipe()
     return code if isinstance(code, int) else Exit.WELL
 
@@ -257,7 +269,7 @@ def is_file(process: str) -> bool:
 
 
 def _closed_pipe() -> Exit:
-    """End quietly where whoever reads our output (`| head`) has enough of it."""
+    """End quietly where whoever reads our output (`| head`) has enough of it, or its disk is full."""
     # The interpreter flushes stdout at its end, and would complain there again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.ERROR

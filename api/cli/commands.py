@@ -25,6 +25,7 @@ def start(  # noqa: PLR0913 - one per option
     labels: dict[str, str],
     process_id: str | None,
     key: str | None,
+    callback_url: str | None,
     wait_s: int | None,
     follow: bool,
 ) -> Exit:
@@ -34,6 +35,8 @@ def start(  # noqa: PLR0913 - one per option
         body["labels"] = dict(labels)
     if process_id is not None:
         body["process_id"] = process_id
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     headers = {} if key is None else {"idempotency-key": key}
     if wait_s is not None:
         headers["prefer"] = f"wait={wait_s}"

@@ -1,5 +1,6 @@
 """Write processes of the store to a file, and bring those of a file into the store."""
 
+import fcntl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from api.backends import StorePorts
 from api.cli.outcome import CommandError, Exit
 from api.cli.output import Output, progress, say, streamed
 from api.cli.replays import place
-from api.cli.store import lines_of, with_store
+from api.cli.store import lines_once, with_store
 from api.cli.tables import plain
 from saga.definition.catalog import Catalog
 from saga.errors import SagaError
@@ -25,7 +26,12 @@ from saga.replay.lines import End, UnreadableExport, read_lines
 
 def export(process_ids: Sequence[str], file: Path | None, *, resume: bool) -> Exit:
     """Export processes; those that can't be are named, and all others are written."""
-    written = _written(file) if resume and file is not None and file.exists() else None
+    with _alone(file) as is_regular:
+        return _export(process_ids, file, resume=resume and is_regular)
+
+
+def _export(process_ids: Sequence[str], file: Path | None, *, resume: bool) -> Exit:
+    written = _written(file) if resume and file is not None else None
 
     async def work(store: StorePorts) -> int:
         histories = StoredHistories(store.log, Catalog(store.definitions))
@@ -50,7 +56,7 @@ def export(process_ids: Sequence[str], file: Path | None, *, resume: bool) -> Ex
 def import_(output: Output, file: str) -> Exit:
     """Import the processes of a file; those that are refused are named, and all others are taken."""
     source = "stdin" if file == "-" else file
-    lines = sys.stdin if file == "-" else lines_of(Path(file))
+    lines = lines_once(file)
     counted = dict.fromkeys(Fate, 0)
 
     async def work(store: StorePorts) -> None:
@@ -68,16 +74,38 @@ def import_(output: Output, file: str) -> Exit:
 
 
 @contextmanager
+def _alone(file: Path | None) -> Iterator[bool]:
+    """Hold a file against any other export, before it is looked at or cut; say whether it is a regular one."""
+    if file is None or (file.exists() and not (file.is_file() or file.is_dir())):
+        yield False
+        return
+    with _writable(file), file.open("ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError(Exit.ERROR, f"another export writes {file} just now") from None
+        yield True
+
+
+@contextmanager
+def _writable(file: Path | str) -> Iterator[None]:
+    """End the command where a file can't be written, its disk is full, say."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(Exit.ERROR, f"{file} can't be written: {error.strerror}") from None
+
+
+@contextmanager
 def _opened(file: Path | None, *, append: bool) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         sys.stdout.flush()
         return
-    try:
-        with file.open("a" if append else "w", encoding="utf-8", newline="\n") as out:
-            yield out
-    except OSError as error:
-        raise CommandError(Exit.ERROR, f"{file} can't be written: {error.strerror}") from None
+    with _writable(file), file.open("a" if append else "w", encoding="utf-8", newline="\n") as out:
+        yield out
 
 
 def _written(file: Path) -> Written | None:

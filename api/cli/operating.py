@@ -55,6 +55,9 @@ def rerun(  # noqa: PLR0913 - one per option
     ] = (),
     reason: Annotated[str | None, Parameter(help="Why; it stands in both logs.")] = None,
     key: Key = None,
+    callback_url: Annotated[
+        str | None, Parameter(help="An address that the new process calls back; the old one's is not kept.")
+    ] = None,
     watch: Annotated[bool, Parameter(negative="", help="Watch the new process until it ends.")] = False,
     service: Service = HERE,
 ) -> Exit:
@@ -69,6 +72,7 @@ def rerun(  # noqa: PLR0913 - one per option
         step=from_,
         parameters=arguments.parameters(parameters, parameter),
         without=without,
+        callback_url=callback_url,
         request=acting.Request(reason or f"rerun from {from_}", key=key),
         follow=watch,
     )

@@ -9,9 +9,25 @@ from api.cli.outcome import Exit
 
 app = App(
     name="participant",
-    help="Check participants of any language.",
+    help="Begin a participant in Python, and check participants of any language.",
     help_format="plaintext",
 )
+
+
+@app.command
+def new(
+    service: str,
+    /,
+    *,
+    source: Annotated[str, Parameter(name=["--from"], help="A file, a folder or a module with definitions.")],
+    file: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="Where to; - is stdout, else NAME.py.")
+    ] = None,
+) -> Exit:
+    """Write a participant in Python for a service of a definition: models, and handlers to be filled in."""
+    from api.cli import stubs  # noqa: PLC0415 - loads only what runs
+
+    return stubs.write(service, source, file or f"{service}.py")
 
 
 @app.command

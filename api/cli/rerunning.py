@@ -13,7 +13,7 @@ from api.cli.watch import watch
 from saga.messages.json_text import JsonObject
 
 
-def rerun(
+def rerun(  # noqa: PLR0913 - one per option
     client: Client,
     output: Output,
     *,
@@ -21,11 +21,14 @@ def rerun(
     step: str,
     parameters: JsonObject,
     without: Sequence[str],
+    callback_url: str | None,
     request: Request,
     follow: bool,
 ) -> Exit:
     """Begin the new process, say what it keeps that was undone in the old one, and show it."""
     body: JsonObject = {**request.body, "step": step, "parameters": parameters, "without": [*without]}
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     path = f"/process/{quote(process_id, safe='')}/rerun"
     _, begun = client.post(path, body, headers=request.headers)
     new_id = str(begun["process_id"])

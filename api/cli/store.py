@@ -1,6 +1,7 @@
 """The command line's way to the store itself, by the SAGA_ settings: without a server, and without a broker."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -76,9 +77,19 @@ def exported(file: Path) -> ExportedHistories:
 
 def lines_of(file: Path) -> Iterable[str]:
     """Give the lines of a file, from the beginning each time."""
-    if not file.is_file():
+    if not file.exists():
         raise CommandError(Exit.NOT_FOUND, f"there is no file {file}")
+    if not file.is_file():
+        raise CommandError(Exit.USAGE, f"{file} is no file that can be read more than once")
     return _Lines(file)
+
+
+def lines_once(file: str) -> Iterable[str]:
+    """Give the lines of a file, or of a pipe, to be read once; `-` is stdin."""
+    if file == "-":
+        return _decoded(sys.stdin.buffer, "stdin")
+    path = Path(file)
+    return _Lines(path) if path.is_fifo() else lines_of(path)
 
 
 def failure(error: SagaError) -> CommandError:
@@ -116,7 +127,16 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            with self._file.open(encoding="utf-8", newline="\n") as lines:
-                yield from lines
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(Exit.ERROR, f"{self._file} can't be read: {error}") from None
+            with self._file.open("rb") as lines:
+                yield from _decoded(lines, str(self._file))
+        except OSError as error:
+            raise CommandError(Exit.ERROR, f"{self._file} can't be read: {error.strerror}") from None
+
+
+def _decoded(lines: Iterable[bytes], source: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError:
+            problem = "is no text in UTF-8 (if it is compressed, unpack it first)"
+            raise CommandError(Exit.ERROR, f"{source}, line {number}: {problem}") from None

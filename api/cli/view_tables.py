@@ -1,4 +1,4 @@
-"""How a timeline and the preview of a compensation look on a terminal."""
+"""How a timeline, the preview of a compensation and a delivery log look on a terminal."""
 
 from datetime import datetime
 from typing import cast
@@ -41,7 +41,10 @@ def timeline_view(timeline: JsonObject) -> RenderableType:
 
 
 def _bar(start: float, end: float, whole: float) -> str:
-    left, right = (round(_BAR_WIDTH * part / whole) if whole else 0 for part in (start, end))
+    # Clocks may have gone back between two entries of a log: nothing is drawn outside of the bar.
+    left, right = (
+        min(max(round(_BAR_WIDTH * part / whole), 0), _BAR_WIDTH) if whole else 0 for part in (start, end)
+    )
     return "." * min(left, _BAR_WIDTH - 1) + "#" * max(1, right - left)
 
 
@@ -83,3 +86,22 @@ def _waves(waves: list[list[JsonObject]]) -> RenderableType:
 def _awaited(one: JsonObject) -> Text:
     undo = f"; if it took effect, {plain(one['compensation'])} goes too" if one["compensation"] else ""
     return Text(f"waits first for {plain(one['step'])} ({plain(one['kind'])}){undo}")
+
+
+def deliveries_view(log: JsonObject) -> RenderableType:
+    """Show one line per delivery, with what its last call gave."""
+    if log["callback_url"] is None:
+        return Text("this process calls nobody back")
+    table = table_of("#", "event", "status", "attempts", "last", "next or end")
+    for delivery in cast("list[JsonObject]", log["deliveries"]):
+        attempts = cast("list[JsonObject]", delivery["attempts"])
+        last = attempts[-1] if attempts else {"status_code": None, "error": None}
+        table.add_row(
+            plain(delivery["sequence"]),
+            plain(delivery["type"]),
+            plain(delivery["status"]),
+            plain(delivery["attempts_made"]),
+            plain(last["status_code"]) or plain(last["error"]),
+            plain(delivery["next_attempt_at"] or delivery["ended_at"]),
+        )
+    return Group(Text(f"{plain(log['process_id'])} calls {plain(log['callback_url'])}"), table)

@@ -25,6 +25,26 @@ def timeline(process_id: str, /, *, service: Service = HERE) -> Exit:
 
 
 @app.command
+def deliveries(
+    process_id: str,
+    /,
+    *,
+    retry: Annotated[
+        int | None, Parameter(help="Send the delivery of the event with this number again.")
+    ] = None,
+    reason: Annotated[str | None, Parameter(help="Why; it stands in the log of the server.")] = None,
+    service: Service = HERE,
+) -> Exit:
+    """Show what the callback address of a process was told, and how that went."""
+    from api.cli import views  # noqa: PLC0415
+
+    client, output = connected(service)
+    if retry is not None:
+        return views.retry_delivery(client, output, process_id, sequence=retry, reason=reason)
+    return views.deliveries(client, output, process_id)
+
+
+@app.command
 def graph(
     process_id: str,
     /,

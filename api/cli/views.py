@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 from api.cli.client import Client
 from api.cli.outcome import Exit
-from api.cli.output import Output, show
-from api.cli.view_tables import timeline_view, undo_preview_view
+from api.cli.output import Output, say, show
+from api.cli.tables import plain
+from api.cli.view_tables import deliveries_view, timeline_view, undo_preview_view
 from saga.messages.json_text import JsonObject
 
 
@@ -20,6 +21,24 @@ def preview_undo(client: Client, output: Output, process_id: str) -> Exit:
 def timeline(client: Client, output: Output, process_id: str) -> Exit:
     """Show the spans of a process."""
     show(_read(client, process_id, "timeline"), output, timeline_view)
+    return Exit.WELL
+
+
+def deliveries(client: Client, output: Output, process_id: str) -> Exit:
+    """Show the delivery log of a process."""
+    show(_read(client, process_id, "deliveries"), output, deliveries_view)
+    return Exit.WELL
+
+
+def retry_delivery(
+    client: Client, output: Output, process_id: str, *, sequence: int, reason: str | None
+) -> Exit:
+    """Have a delivery sent again, and show it."""
+    path = f"/process/{quote(process_id, safe='')}/deliveries/{sequence}/retry"
+    body: JsonObject = {"reason": reason or "sent again at the terminal"}
+    _, delivery = client.post(path, body, headers={})
+    show(delivery, output, lambda one: f"{plain(one['webhook_id'])} {plain(one['status'])}")
+    say("it is sent again")
     return Exit.WELL
 
 

@@ -34,6 +34,7 @@ _HEADERS = {
         kinds.NOT_FOUND, kinds.NOT_ALLOWED_NOW, kinds.PRECONDITION_FAILED, kinds.KEY_REUSED,
         kinds.INVALID_PARAMETERS, kinds.MALFORMED_JSON, kinds.BAD_HEADER, kinds.CONTENT_TOO_LARGE,
         kinds.UNSUPPORTED_MEDIA_TYPE, kinds.REQUEST_TIMEOUT, kinds.INVALID_BODY, kinds.UNSTORABLE,
+        kinds.CALLBACK_REFUSED,
         kinds.NOT_READY, kinds.TOO_MANY_REQUESTS, kinds.OUTCOME_UNKNOWN,
     ),
     openapi_extra=takes(RerunBody, _HEADERS),
@@ -57,6 +58,7 @@ async def rerun_process(
         idempotency_key=key,
         principal=principal,
         traceparent=traceparent(request.headers),
+        callback_url=body.callback_url,
     )
     with admission.one():
         async with promptly():

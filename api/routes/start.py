@@ -38,7 +38,7 @@ _HEADERS = {
         **refusals(
             kinds.MALFORMED_JSON, kinds.BAD_HEADER, kinds.CONTENT_TOO_LARGE, kinds.UNSUPPORTED_MEDIA_TYPE,
             kinds.REQUEST_TIMEOUT, kinds.INVALID_BODY, kinds.UNSTORABLE, kinds.UNKNOWN_PROCESS_TYPE,
-            kinds.INVALID_PARAMETERS, kinds.KEY_REUSED, kinds.NOT_SUPPORTED, kinds.TOO_MANY_REQUESTS,
+            kinds.INVALID_PARAMETERS, kinds.KEY_REUSED, kinds.CALLBACK_REFUSED, kinds.TOO_MANY_REQUESTS,
             kinds.OUTCOME_UNKNOWN,
         ),
     },
@@ -62,15 +62,6 @@ async def start_process(
 
 
 def _request(request: Request, body: StartBody, *, key: str | None, principal: str) -> StartRequest:
-    if body.callback_url is not None:
-        # Taken and never called would be a promise that nobody keeps.
-        raise Problem(
-            kinds.NOT_SUPPORTED,
-            "This version does not call back.",
-            errors=[
-                ("/callback_url", "is not supported by this version; poll the Location or follow its events")
-            ],
-        )
     if body.process_id is not None and key is not None:
         raise Problem(
             kinds.INVALID_BODY,
@@ -81,7 +72,7 @@ def _request(request: Request, body: StartBody, *, key: str | None, principal: s
         process_type=body.process_type,
         parameters=body.parameters,
         labels=body.labels,
-        callback_url=None,
+        callback_url=body.callback_url,
         process_id=body.process_id,
         idempotency_key=key,
         principal=principal,

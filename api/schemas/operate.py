@@ -53,11 +53,15 @@ class SkipBody(StepBody):
 
 
 class RerunBody(ReasonBody):
-    """Begin the process anew from a whole step; `parameters` replace old ones, those `without` are left out."""
+    """Begin the process anew from a whole step; `parameters` replace old ones, those `without` are left out.
+
+    The new process calls back only where a `callback_url` is given: the old one's is not kept.
+    """
 
     step: StepName
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     without: Annotated[list[str], Field(max_length=1_000)] = Field(default_factory=list)
+    callback_url: str | None = None
 
 
 class ResolveBody(StepBody):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from saga.messages.command import NAME_PATTERN
 from saga.messages.control import REASON_MAX, REQUEST_ID_MAX
 from saga.messages.reply import CODE_MAX, MESSAGE_MAX, RETRY_AFTER_MAX_S
-from saga.messages.start import KEY_MAX, LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX
+from saga.messages.start import CALLBACK_URL_MAX, KEY_MAX, LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX
 
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
@@ -182,6 +182,14 @@ class ProcessStart(Message):
         Field(pattern=rf"^[ -~]{{1,{KEY_MAX}}}$", description="Yours; within your `app_id`."),
     ] = None
     labels: Annotated[dict[LabelKey, Label] | None, Field(max_length=LABELS_MAX)] = None
+    callback_url: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=CALLBACK_URL_MAX,
+            description="An address that is told of its end; one that may not be called is a dead letter.",
+        ),
+    ] = None
 
 
 class ProcessRequest(Message):

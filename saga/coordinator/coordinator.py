@@ -2,6 +2,7 @@
 
 import asyncio
 
+from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.handler import Handler, Parts
 from saga.coordinator.loader import Loader
 from saga.coordinator.lock_keeper import LockKeeper
@@ -18,6 +19,7 @@ from saga.ports.event_log import EventLog
 from saga.ports.locks import LockStore
 from saga.ports.observer import Observer
 from saga.ports.projections import ProjectionStore
+from saga.webhooks.policy import NOBODY, CallbackPolicy
 
 
 class Coordinator:
@@ -37,6 +39,8 @@ class Coordinator:
         name: str,
         prefetch: int,
         with_step_events: bool = False,
+        callbacks: Callbacks | None = None,
+        may_call_back: CallbackPolicy = NOBODY,
     ) -> None:
         timekeeper = Timekeeper(bus, projections, clock, observer)
         publisher = Publisher(bus, observer, with_step_events=with_step_events)
@@ -44,12 +48,14 @@ class Coordinator:
         loader = Loader(log, projections, catalog)
         parts = Parts(
             log=log,
-            standings=Standings(loader, publisher, projector, timekeeper, observer),
+            standings=Standings(loader, publisher, projector, timekeeper, observer, callbacks),
             catalog=catalog,
             publisher=publisher,
             projector=projector,
             timekeeper=timekeeper,
             locks=LockKeeper(locks, loader, bus, clock, observer),
+            callbacks=callbacks,
+            may_call_back=may_call_back,
             clock=clock,
             ids=ids,
             observer=observer,

@@ -22,6 +22,7 @@ from saga.coordinator.admitted import (
     Rejected,
     is_progress,
 )
+from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.lock_keeper import LockKeeper
 from saga.coordinator.patience import patiently
 from saga.coordinator.projector import Projector
@@ -41,6 +42,7 @@ from saga.process.effects import effects
 from saga.process.state import ProcessState
 from saga.process.timers import Wake, next_wake
 from saga.process.transition import Cause, Transition
+from saga.webhooks.policy import NOBODY, CallbackPolicy
 
 _Received: TypeAlias = tuple[Admitted, Delivery]
 
@@ -63,6 +65,8 @@ class Parts:
     ids: Ids
     observer: Observer
     name: str
+    callbacks: Callbacks | None = None
+    may_call_back: CallbackPolicy = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,15 @@ class Handler:
                 return None  # it may be accepted already, with a definition that this server never saw
             detail = f"no definition of {command.process_type[:80]!r} is loaded"
             raise Rejected("unknown-process-type", detail)
+        problem = None if command.callback_url is None else self._callback_problem(command.callback_url)
+        if problem is not None:
+            if not standing.is_fresh:
+                return None  # likewise: by a server with other settings
+            raise Rejected("callback-refused", f"callback_url {problem}")
         return Beginning(current, catalog.pins(current), catalog.is_paused(command.process_type))
+
+    def _callback_problem(self, url: str) -> str | None:
+        return self._parts.may_call_back.problem_with(url)
 
     async def _target(self, message: AdmittedMigration) -> Beginning | None:
         """Give the version that a migration names; None where it, or a type that it starts, is not known."""
@@ -251,6 +263,8 @@ class Handler:
         parts.timekeeper.set(state.process_id, state.version, wake)
         commands = [command for transition in transitions for command in transition.commands]
         await parts.publisher.commands(state, commands, at=transitions[-1].at)
+        # In the turn: no later message of the process may project it before this is kept.
+        await self._keep_callbacks(state, transitions)
         parts.standings.keep(last.graph, state, last.seen)
         return [
             Settled(last.graph, state, wake, (transition,), ruling.parked)
@@ -279,10 +293,15 @@ class Handler:
                 if transition.last > ruling.state.version:
                     return None
                 parts.observer.counted("duplicate")
+                await self._keep_callbacks(ruling.state, (transition,))
                 return replace(settled, untold=(transition,))
         if isinstance(message, AdmittedControl | AdmittedMigration):
             parts.observer.counted("request_unrecorded")
         return settled
+
+    async def _keep_callbacks(self, state: ProcessState, transitions: Sequence[Transition]) -> None:
+        if self._parts.callbacks is not None:
+            await self._parts.callbacks.keep(state, transitions)
 
     async def _now(self) -> int:
         return self._parts.clock.now()

@@ -46,15 +46,17 @@ def project(state: ProcessState, wake: Wake | None, *, with_snapshot: bool = Tru
 def snapshot_in(projection: Projection | None) -> ProcessState | None:
     """Read the state in a projection, which may be that of an earlier version of the process.
 
-    None where it is that of another version of the code, or damaged: that only costs the fold of the whole log.
+    None where it is that of another version of the code, of another process, or damaged: that only costs the
+    fold of the whole log.
     """
     if projection is None or projection.state_format != SNAPSHOT_FORMAT:
         return None
     try:
         state = from_snapshot(projection.state)
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         return None
-    return state if state.version <= projection.version else None
+    is_its_own = state.process_id == projection.process_id and state.version <= projection.version
+    return state if is_its_own else None
 
 
 class _Snapshots:

@@ -155,7 +155,7 @@ def acceptance(
         labels=command.labels,
         request_hash=command.request_hash,
         principal=principal,
-        callback_url=None,
+        callback_url=command.callback_url,
         traceparent=traceparent,
         parent=lineage.parent if lineage else None,
         root_id=lineage.root_id if lineage else "",

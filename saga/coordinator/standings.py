@@ -6,6 +6,7 @@ acknowledged.
 """
 
 from saga.coordinator.admitted import Admitted, AdmittedReply, is_progress
+from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.known_states import KnownStates
 from saga.coordinator.loader import Loaded, Loader
 from saga.coordinator.patience import patiently
@@ -31,12 +32,14 @@ class Standings:
         projector: Projector,
         timekeeper: Timekeeper,
         observer: Observer,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._loader = loader
         self._publisher = publisher
         self._projector = projector
         self._timekeeper = timekeeper
         self._observer = observer
+        self._callbacks = callbacks
         self._states = KnownStates()
 
     def remembered(self, message: Admitted) -> Standing | None:
@@ -74,6 +77,8 @@ class Standings:
                 if command.command_id != answered or is_progress(message)
             ]
             await self._publisher.commands(state, commands, at=transition.at, again=True)
+        if self._callbacks is not None:
+            await self._callbacks.keep(state, loaded.tail)
         await self._publisher.tell(self._publisher.news(state, loaded.tail))
         wake = next_wake(loaded.graph, state)
         await self._projector.save(state, wake)

@@ -19,7 +19,7 @@ def canonical_text(definition: SagaDefinition) -> JsonText:
 
 def definition_hash(text: str) -> str:
     """Give the hash of a canonical text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def from_canonical_text(text: str) -> SagaDefinition:

@@ -45,8 +45,8 @@ class Catalog:
     async def register(self, definitions: Iterable[SagaDefinition], *, at: int) -> None:
         """Store what is new, and make it current for its type.
 
-        Raises StoreUnavailable, and InvalidDefinition where the types that start each other don't fit together:
-        nothing is stored then.
+        Raises StoreUnavailable, UnknownDefinition where it is stored already and was changed there, and
+        InvalidDefinition where the types that start each other don't fit together: nothing is stored then.
         """
         given = tuple(definitions)
         if any(step.process is not None for definition in given for step in definition.steps):
@@ -57,7 +57,9 @@ class Catalog:
         if problems:
             raise InvalidDefinition("definitions", problems)
         for definition in given:
-            await self._store.register(stored_definition(definition, at=at))
+            stored = stored_definition(definition, at=at)
+            await self._store.register(stored)
+            await self.get(stored.hash)  # what stands there under its hash must be it
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -159,11 +161,32 @@ def stored_definition(definition: SagaDefinition, *, at: int) -> StoredDefinitio
 
 
 def known_definition(stored: StoredDefinition) -> KnownDefinition:
-    """Make a stored definition ready to use. Raises UnknownDefinition where this version can't read it."""
+    """Make a stored definition ready to use. Raises UnknownDefinition where it is damaged, or newer than us."""
+    refuse_changed(stored)
     try:
         definition = from_canonical_text(stored.text)
-        return KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)
+        known = KnownDefinition(stored.hash, definition, compile_graph(definition), stored.text)
     except ValueError as error:
         raise UnknownDefinition(
             f"this version of Batuta can't read the definition with the hash {stored.hash}: upgrade"
         ) from error
+    if definition.process_type != stored.process_type:
+        raise UnknownDefinition(
+            f"the definition with the hash {stored.hash} is that of {definition.process_type}, and stored as one"
+            f" of {stored.process_type[:80]!r}: remove it there, and load or import it again"
+        )
+    return known
+
+
+def is_unchanged(stored: StoredDefinition) -> bool:
+    """Say whether the text of a definition is the one that has its hash."""
+    return definition_hash(stored.text) == stored.hash
+
+
+def refuse_changed(stored: StoredDefinition) -> None:
+    """Raise UnknownDefinition for a definition whose text is not the one that has its hash."""
+    if not is_unchanged(stored):
+        raise UnknownDefinition(
+            f"the definition with the hash {stored.hash} was changed where it is stored: remove it there, and"
+            " load or import it again"
+        )

@@ -12,6 +12,7 @@ LABELS_MAX = 32
 LABEL_KEY_MAX = 64
 LABEL_VALUE_MAX = 256
 KEY_MAX = 128
+CALLBACK_URL_MAX = 2_048
 
 # Namespaces of our own, so that a key and a message id that happen to be equal stay apart.
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:batuta:idempotency-key")
@@ -49,6 +50,7 @@ class StartCommand:
     process_id: str | None = None
     idempotency_key: str | None = None
     lineage: Lineage | None = None
+    callback_url: str | None = None
 
     @property
     def request_hash(self) -> str:
@@ -58,18 +60,21 @@ class StartCommand:
             "parameters": self.parameters,
             "labels": dict(self.labels),
         }
+        if self.callback_url is not None:  # requests that were stored without one keep their hash
+            request["callback_url"] = self.callback_url
         return hashlib.sha256(to_canonical_text(request).encode()).hexdigest()
 
     def to_body(self, process_id: str) -> JsonText:
         """Write the command as it goes to the broker, under the id that the process has by now."""
-        return to_text(
-            {
-                "process_type": self.process_type,
-                "parameters": self.parameters,
-                "labels": dict(self.labels),
-                "process_id": process_id,
-            }
-        )
+        body: JsonObject = {
+            "process_type": self.process_type,
+            "parameters": self.parameters,
+            "labels": dict(self.labels),
+            "process_id": process_id,
+        }
+        if self.callback_url is not None:
+            body["callback_url"] = self.callback_url
+        return to_text(body)
 
 
 def parse_start(body: Json) -> StartCommand:
@@ -82,14 +87,13 @@ def parse_start(body: Json) -> StartCommand:
         raise InvalidStart("process_type is missing")
     if not isinstance(parameters, dict):
         raise InvalidStart("parameters is missing, or is not an object")
-    if body.get("callback_url") is not None:
-        raise InvalidStart("callback_url is not supported by this version of Batuta")
     return StartCommand(
         process_type=process_type,
         parameters=parameters,
         labels=parse_labels(body.get("labels")),
         process_id=parse_process_id(body.get("process_id")),
         idempotency_key=parse_key(body.get("idempotency_key")),
+        callback_url=parse_callback_url(body.get("callback_url")),
     )
 
 
@@ -124,6 +128,15 @@ def parse_labels(value: Json) -> Mapping[str, str]:
             )
         labels[key] = text
     return MappingProxyType(labels)
+
+
+def parse_callback_url(value: Json) -> str | None:
+    """Read a callback address; whether it may be called is judged later. Raises InvalidStart."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= CALLBACK_URL_MAX:
+        raise InvalidStart(f"callback_url is a string of 1 to {CALLBACK_URL_MAX} characters")
+    return value
 
 
 def parse_process_id(value: Json) -> str | None:

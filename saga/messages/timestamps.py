@@ -3,8 +3,15 @@
 from datetime import datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC, and written as such
+# The year 8000: a process of a thousand steps of a year each ends before the calendar does, in 9999.
+_END = 190_288_396_800_000
 
 
 def rfc3339(at: int) -> str:
     """Write milliseconds since 1970 UTC."""
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
+
+
+def is_point_in_time(at: int) -> bool:
+    """Say whether a number can be milliseconds since 1970 UTC that one may reckon with."""
+    return 0 <= at < _END

@@ -14,7 +14,8 @@ class Projection:
 
     `state` is a folded state as text, with the format number that wrote it: that of this version, or of an
     earlier one, since a large state is not written with every event. `wake_at` is the earliest
-    timer in milliseconds, `wake_for` what it is for (`start`, `retry`, `timeout`, `release`).
+    timer in milliseconds, `wake_for` what it is for (`start`, `retry`, `timeout`, `release`). `damaged` names
+    the columns that hold what no version ever wrote, as far as the store can tell: they read as nothing.
     """
 
     process_id: str
@@ -31,6 +32,7 @@ class Projection:
     started_at: int
     updated_at: int
     ended_at: int | None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

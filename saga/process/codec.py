@@ -4,16 +4,16 @@ User data stands in them only as text, so that no key or operator of a user's ev
 language. The format may only grow: a new field has a default, a new event a new name.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar, cast, get_args, get_type_hints
+from typing import TypeAlias, TypeVar, cast
 
 from saga.errors import UnreadableLog
 from saga.messages.command import Command
-from saga.messages.json_text import JsonObject, from_text, to_text
 from saga.process import events as ev
-from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
+from saga.process.status import Direction, OperatorAction
+from saga.process.stored_values import point_in_time, reader_of, types_of, writer_of
 from saga.process.transition import Cause, Transition
 
 Document: TypeAlias = dict[str, object]
@@ -104,8 +104,8 @@ def encode_event(event: ev.Event) -> Document:
         value = getattr(event, field)
         if field in optional and (value is None or value in ("", {})):
             continue  # nothing is said of it, as in a log that is older than the field
-        encode = _ENCODE.get(field)
-        document[field] = value if encode is None else encode(value)
+        write = _WRITERS[field]
+        document[field] = value if write is None else write(value)
     return document
 
 
@@ -125,7 +125,7 @@ def decode_event(document: Document) -> ev.Event:
     kind, word = _CLASSES[name]
     values: Document = {} if word is None else {_NAMED_BY[kind]: word}
     known = 1
-    for field, types, decode, has_default in _READ[kind]:
+    for field, types, read, has_default in _READ[kind]:
         if field not in document:
             if has_default:
                 continue
@@ -134,7 +134,7 @@ def decode_event(document: Document) -> ev.Event:
         if not isinstance(value, types):
             raise Misfit(field, f"{name} has {type(value).__name__} as {field!r}")
         try:
-            values[field] = value if decode is None else decode(value)
+            values[field] = value if read is None or value is None else read(value)
         except (KeyError, TypeError, ValueError) as error:
             raise Misfit(field, str(error)) from error
         known += 1
@@ -169,7 +169,7 @@ def encode_transition(transition: Transition) -> Document:
 def decode_transition(document: Document) -> Transition:
     """Read a stored document back; raises UnreadableLog when it is newer than this version or damaged."""
     process_id, first = _place(document)
-    _refuse_newer(document, FORMAT)
+    _refuse_format(document, FORMAT)
     events: list[ev.Event] = []
     try:
         if not _member(document, "events", list):
@@ -192,7 +192,7 @@ def decode_transition(document: Document) -> Transition:
                 _member(cause, "kind", str, "cause."),
                 _member(cause, "body", str, "cause."),
             ),
-            _member(document, "at", int),
+            _at(document),
             _member(document, "by", str),
             _member(document, "mark", str),
         )
@@ -245,8 +245,8 @@ def _parts(document: Document, first: int) -> Iterator[Document]:
     for cause in _member(document, "causes", list):
         if not isinstance(cause, dict):
             raise Misfit("causes", "causes holds what is no object")
-        events_end = event + _member(cause, "events", int, "causes.")
-        commands_end = command + _member(cause, "commands", int, "causes.")
+        events_end = event + _count(cause, "events", least=1)
+        commands_end = command + _count(cause, "commands", least=0)
         yield {
             **document,
             "v": FORMAT,
@@ -256,8 +256,15 @@ def _parts(document: Document, first: int) -> Iterator[Document]:
             "cause": cause,
         }
         event, command = events_end, commands_end
-    if (event, command) != (len(events), len(commands)):
+    if not event or (event, command) != (len(events), len(commands)):
         raise Misfit("causes", "causes does not account for all events and commands")
+
+
+def _count(cause: Document, name: str, *, least: int) -> int:
+    count = _member(cause, name, int, "causes.")
+    if count < least:
+        raise Misfit(f"causes.{name}", f"it can't have {count} {name}")
+    return count
 
 
 def _place(document: Document) -> tuple[str, int]:
@@ -265,16 +272,28 @@ def _place(document: Document) -> tuple[str, int]:
     process_id, number = document.get("p"), document.get("n")
     if not isinstance(process_id, str):
         raise UnreadableLog(str(process_id), 0, "a document says not whose it is", field="p")
-    if not isinstance(number, int) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise UnreadableLog(process_id, 0, "a document has no number of its first event", field="n")
     return process_id, number
 
 
-def _refuse_newer(document: Document, known: int) -> None:
+def _refuse_format(document: Document, known: int) -> None:
     version = document.get("v")
-    if not isinstance(version, int) or version > known:
+    if not isinstance(version, int) or version < FORMAT:
+        problem = "there is no format" if version is None else f"there was never a format {version!r}"
+        raise UnreadableLog(*_place(document), problem, field="v")
+    if version > known:
         problem = f"format {version} is newer than {SEVERAL}: upgrade before you go on"
         raise UnreadableLog(*_place(document), problem, field="v")
+
+
+def _at(document: Document) -> int:
+    try:
+        return point_in_time(_member(document, "at", int))
+    except Misfit:
+        raise
+    except ValueError as error:
+        raise Misfit("at", str(error)) from None
 
 
 def _member(document: Document, name: str, kind: type[T], within: str = "") -> T:
@@ -293,10 +312,6 @@ def _command(stored: object) -> Command:
         _member(stored, "key", str, "commands."),
         _member(stored, "body", str, "commands."),
     )
-
-
-def _texts_from_text(text: object) -> Mapping[str, str]:
-    return cast("dict[str, str]", cast("JsonObject", from_text(cast("str", text))))
 
 
 _KINDS = frozenset(kind for kind, _ in _NAMES)
@@ -324,48 +339,11 @@ _LEFT_OUT = {
     )
     for kind in _KINDS
 }
-_ENCODE: Mapping[str, Callable[..., object]] = {
-    "direction": str,
-    "becomes": str,
-    "status": str,
-    "labels": lambda labels: to_text(dict(labels)),
-    "steps": list,
-    "keys": list,
-    "action": str,
-    "children": lambda children: to_text(dict(children)),
-    "closes": lambda closes: [[step, str(status)] for step, status in closes],
-}
-_DECODE: Mapping[str, Callable[..., object]] = {
-    "direction": Direction,
-    "becomes": EffortStatus,
-    "status": ProcessStatus,
-    "labels": _texts_from_text,
-    "steps": tuple,
-    "keys": tuple,
-    "action": OperatorAction,
-    "children": _texts_from_text,
-    "closes": lambda closes: tuple((step, EffortStatus(status)) for step, status in closes),
-}
-
-
-def _types_of(kind: type, field: str) -> tuple[type, ...]:
-    """Give what may stand for a field in the stored form."""
-    if field in _STORED_AS:
-        return (_STORED_AS[field],)
-    hint = _HINTS[kind][field]
-    plain = [getattr(one, "__supertype__", one) for one in get_args(hint) or (hint,)]
-    return (*plain, int) if float in plain else tuple(plain)
-
-
-_STORED_AS: Mapping[str, type] = {
-    **dict.fromkeys(("direction", "becomes", "status", "action", "labels", "children"), str),
-    **dict.fromkeys(("steps", "keys", "closes"), list),
-}
-_HINTS = {kind: get_type_hints(kind) for kind in _KINDS}
+_WRITERS = {field: writer_of(field) for names in _FIELDS.values() for field in names}
 # What reading a field takes: what may stand there, how it is read, and whether it may be left out.
 _READ = {
     kind: tuple(
-        (field, _types_of(kind, field), _DECODE.get(field), field in _DEFAULTED[kind])
+        (field, types_of(kind, field), reader_of(kind, field), field in _DEFAULTED[kind])
         for field in _FIELDS[kind]
         if field != _NAMED_BY.get(kind)
     )

@@ -1,16 +1,18 @@
 """A state as text: what a projection keeps beside the columns that queries use.
 
-The log is the truth; a snapshot in another format, or none, only means that the whole log is folded.
+The log is the truth; a snapshot in another format, or none, only means that the whole log is folded. So does one
+that another hand changed: it has a checksum, because a decision on a wrong state would spoil the log.
 """
 
 from types import MappingProxyType
 from typing import TypeAlias, cast
+from zlib import crc32
 
 from saga.messages.json_text import Json, JsonText, from_text, to_text
 from saga.process.state import Attempt, Effort, Lock, Origin, ProcessState, StepState
 from saga.process.status import AttemptOutcome, EffortStatus, ProcessStatus
 
-SNAPSHOT_FORMAT = 3
+SNAPSHOT_FORMAT = 4
 
 _AttemptRow: TypeAlias = tuple[int, int, str, list[str], int | None, bool]
 _EffortRow: TypeAlias = tuple[
@@ -45,12 +47,34 @@ def to_snapshot(state: ProcessState) -> JsonText:
         None if state.locks is None else [[lock.key, lock.holder, lock.is_held] for lock in state.locks]
     )
     document["steps"] = {name: _step_row(step) for name, step in state.steps.items()}
-    return to_text(cast("Json", document))
+    text = to_text(cast("Json", document))
+    return JsonText(_seal(text) + text[1:])
 
 
 def from_snapshot(text: str) -> ProcessState:
-    """Read a state back; raises KeyError, TypeError or ValueError for anything else."""
-    document = cast("dict[str, object]", from_text(text))
+    """Read a state back. Raises ValueError for all that is not as `to_snapshot` wrote it."""
+    if not text.startswith(_seal("{" + text[_SEAL_LENGTH:])):
+        raise ValueError("it is not as it was written")
+    return unsealed(text)
+
+
+def unsealed(text: str) -> ProcessState:
+    """Read a state that may have been changed, to say in what. Raises ValueError where it is none at all."""
+    try:
+        return _state(cast("dict[str, object]", from_text(text)))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _seal(text: str) -> str:
+    """Write the beginning of a snapshot: the checksum over the object that the rest of it is."""
+    return f'{{"sum":"{crc32(text.encode("utf-8", "surrogatepass")):08x}",'
+
+
+_SEAL_LENGTH = len(_seal("{}"))
+
+
+def _state(document: dict[str, object]) -> ProcessState:
     plan = cast("list[str] | None", document["undo_plan"])
     steps = cast("dict[str, _StepRow]", document["steps"])
     locks = cast("list[tuple[str, str | None, bool]] | None", document["locks"])

@@ -40,6 +40,10 @@ def plain(value: object) -> Json:
             return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         case str():
             return str(value)
+        case bool():
+            return value
+        case int():
+            return int(value)  # drivers have numbers of their own, which equal ours and are of another type
         case _:
             return cast("Json", value)
 

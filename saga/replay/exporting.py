@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
+from saga.definition.catalog import is_unchanged, refuse_changed
 from saga.errors import SagaError, UnknownDefinition, UnreadableLog
 from saga.ports.definitions import DefinitionStore, StoredDefinition
 from saga.replay.history import Histories, History, states
@@ -35,7 +36,7 @@ class ExportHistories:
 
         `only` names the processes that are wanted, in place of all. Raises StoreUnavailable.
         """
-        current = {one.process_type: one for one in await self._definitions.current()}
+        current = {one.process_type: one for one in await self._definitions.current() if is_unchanged(one)}
         so_far = written or Written()
         if written is None:
             yield header_line()
@@ -84,8 +85,8 @@ class ExportHistories:
                 raise UnknownDefinition(
                     f"process {history.process_id} has the definition {hash_}, which is not stored"
                 )
-            first = current.get(stored.process_type, stored)
-            for one in (first, stored):
+            refuse_changed(stored)
+            for one in (current.get(stored.process_type, stored), stored):
                 if one.hash not in known:
                     found[one.hash] = one
         return tuple(found.values())

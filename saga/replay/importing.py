@@ -11,7 +11,7 @@ from itertools import groupby, zip_longest
 
 from saga.coordinator.projector import project
 from saga.definition.catalog import KnownDefinition, known_definition
-from saga.errors import UnknownDefinition, UnreadableLog, VersionConflict
+from saga.errors import UnknownDefinition, UnreadableLog, Unstorable, VersionConflict
 from saga.messages.json_text import JsonObject
 from saga.ports.definitions import DefinitionStore, StoredDefinition
 from saga.ports.event_log import EventLog
@@ -110,6 +110,9 @@ class ImportHistories:
             return Imported(process_id, Fate.REFUSED, problem=problem)
         except UnknownDefinition as error:
             return Imported(process_id, Fate.REFUSED, problem=Problem(1, "definition_hash", str(error)))
+        except Unstorable as error:
+            number = history.transitions[0].first
+            return Imported(process_id, Fate.REFUSED, problem=Problem(number, None, str(error)))
         except VersionConflict as error:
             detail = "somebody else appends to this process now"
             return Imported(process_id, Fate.REFUSED, problem=Problem(error.number, None, detail))

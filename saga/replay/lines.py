@@ -5,6 +5,7 @@ process that follows it, and the current one of its type before any other; the t
 each other, as the stores keep them.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -13,12 +14,14 @@ from saga.definition.canonical import definition_hash
 from saga.definition.catalog import KnownDefinition, known_definition
 from saga.errors import SagaError, UnknownDefinition, UnreadableLog
 from saga.messages.json_text import Json, from_text, to_text
+from saga.messages.timestamps import is_point_in_time
 from saga.ports.definitions import StoredDefinition
 from saga.process.codec import Document, decode_transition, encode_transition
 from saga.process.transition import Transition
 from saga.replay.history import Grouping, History
 
 FORMAT = 1
+_PROCESS_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class UnreadableExport(SagaError):  # noqa: N818 - what is the case with the file
@@ -72,25 +75,32 @@ def end_line(processes: int) -> str:
 
 def read_lines(lines: Iterable[str], source: str) -> Iterator[Line]:
     """Read an export, line by line. Raises UnreadableExport; a transition that can't be read is its error."""
-    ended = False
-    number = 0
+    end: End | None = None
+    latest: str | None = None
+    number = processes = 0
     for number, text in enumerate(lines, start=1):
-        if ended:
+        if end is not None:
             raise UnreadableExport(source, number, "something stands behind the end")
-        try:
-            document = from_text(text)
-        except ValueError:
-            raise UnreadableExport(source, number, "is not JSON") from None
-        if not isinstance(document, dict):
-            raise UnreadableExport(source, number, "is no object")
+        document = _document(text, source, number)
         if number == 1:
             _check_header(document, source)
             continue
-        line = _line(document, source, number)
-        ended = isinstance(line, End)
+        match line := _line(document, source, number):
+            case End():
+                end = line
+            case Transition() | UnreadableLog() if line.process_id != latest:
+                latest = line.process_id
+                processes += 1
+            case _:
+                pass
         yield line
-    if not ended:
+    if end is None:
         raise UnreadableExport(source, number, "the end is missing: the export broke off, make it again")
+    if end.processes != processes:
+        problem = (
+            f"the end counts {end.processes} processes, and {processes} stand before it: lines were moved"
+        )
+        raise UnreadableExport(source, number, f"{problem}, or are missing")
 
 
 class ExportedHistories:
@@ -143,9 +153,25 @@ class ExportedHistories:
             yield last
 
 
+def _document(text: str, source: str, number: int) -> dict[str, Json]:
+    try:
+        document = from_text(text)
+        if "\\u" in text:
+            to_text(document).encode()
+    except UnicodeEncodeError:
+        raise UnreadableExport(
+            source, number, "it holds half of a surrogate pair, which no store keeps"
+        ) from None
+    except (ValueError, RecursionError):
+        raise UnreadableExport(source, number, "is not JSON") from None
+    if not isinstance(document, dict):
+        raise UnreadableExport(source, number, "is no object")
+    return document
+
+
 def _check_header(document: dict[str, Json], source: str) -> None:
     format_ = document.get("format")
-    if document.get("kind") != "export" or not isinstance(format_, int):
+    if document.get("kind") != "export" or type(format_) is not int:
         raise UnreadableExport(source, 1, "this is no export: `saga export` writes one")
     if format_ > FORMAT:
         raise UnreadableExport(source, 1, f"format {format_} is newer than {FORMAT}: upgrade Batuta")
@@ -156,6 +182,9 @@ def _line(document: dict[str, Json], source: str, number: int) -> Line:
         case "definition":
             return _definition(document, source, number)
         case "transition":
+            process_id = document.get("p")
+            if not (isinstance(process_id, str) and _PROCESS_ID.fullmatch(process_id)):
+                raise UnreadableExport(source, number, "p is no id of a process")
             try:
                 return decode_transition(cast("Document", document))
             except UnreadableLog as error:
@@ -177,6 +206,20 @@ def _definition(document: dict[str, Json], source: str, number: int) -> StoredDe
         }:
             if definition_hash(text) != hash_:
                 raise UnreadableExport(source, number, "the text of the definition has another hash")
+            if not _is_of_type(text, process_type):
+                raise UnreadableExport(source, number, f"its text is no definition of {process_type[:80]!r}")
+            if not is_point_in_time(registered_at):
+                raise UnreadableExport(source, number, "registered_at is no point in time")
             return StoredDefinition(hash_, process_type, text, registered_at)
         case _:
-            raise UnreadableExport(source, number, "the definition lacks a member")
+            raise UnreadableExport(
+                source, number, "the definition lacks a member, or has one of another kind"
+            )
+
+
+def _is_of_type(text: str, process_type: str) -> bool:
+    try:
+        document = from_text(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("process_type") == process_type

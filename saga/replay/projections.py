@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from saga.coordinator.projector import project
+from saga.coordinator.projector import project, snapshot_in
 from saga.definition.graph import StepGraph
 from saga.errors import UnreadableLog
 from saga.ports.projections import NO_SNAPSHOT, Projection
 from saga.process.effects import outstanding
-from saga.process.snapshot import SNAPSHOT_FORMAT, from_snapshot
+from saga.process.snapshot import SNAPSHOT_FORMAT, to_snapshot, unsealed
 from saga.process.state import ProcessState
 from saga.process.timers import next_wake
-from saga.replay.difference import Difference, differences
+from saga.replay.difference import Difference, differences, plain
 from saga.replay.history import History, state_at, states
 
 # They are compared as what they hold, and not as text.
 _SNAPSHOT = ("state", "state_format")
+_APART = (*_SNAPSHOT, "damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def compare(at: Points, graphs: Mapping[str, StepGraph]) -> Compared:
     if projection is None:
         found: tuple[Difference, ...] = (Difference(last.version, "projection", str(last.status), None),)
     elif then is None:
+        _refuse_lost_events(last, projection)
         found = tuple(_differing(right, projection))
     else:
         right_then = right if then is last else _right(then, graphs)
@@ -81,6 +83,17 @@ def compare(at: Points, graphs: Mapping[str, StepGraph]) -> Compared:
             return Compared(right, behind=last.version - then.version)
     published = 0 if projection is None else projection.version
     return Compared(right, found, unsent=_unsent(at.history, last, published))
+
+
+def _refuse_lost_events(last: ProcessState, projection: Projection) -> None:
+    """Raise UnreadableLog where the projection holds a later state that nobody changed: the log lost its end."""
+    later = snapshot_in(projection)
+    if later is not None and later.version > last.version:
+        problem = (
+            f"the projection has a whole state after event {later.version}, so the log lost its end: "
+            "bring the events back (`saga import` does, from an export)"
+        )
+        raise UnreadableLog(last.process_id, last.version + 1, problem)
 
 
 def _unsent(history: History, state: ProcessState, published: int) -> int:
@@ -97,15 +110,21 @@ def _right(state: ProcessState, graphs: Mapping[str, StepGraph]) -> Projection:
 
 def _differing(right: Projection, found: Projection) -> Iterator[Difference]:
     for field in fields(Projection):
-        if field.name not in _SNAPSHOT:
-            log, stored = getattr(right, field.name), getattr(found, field.name)
-            yield from differences(right.version, log, stored, within=field.name)
+        if field.name in _APART:
+            continue
+        log, stored = getattr(right, field.name), getattr(found, field.name)
+        if log == stored and field.name in found.damaged:
+            yield Difference(right.version, field.name, plain(log), "can't be read")
+        yield from differences(right.version, log, stored, within=field.name)
 
 
 def _differing_state(history: History, right: Projection, found: Projection) -> Iterator[Difference]:
     """Compare the snapshot at its own version: that of a large process is not written with every event."""
     number = found.version
     if (found.state_format, found.state) == (right.state_format, right.state):
+        yield from (
+            Difference(number, name, None, "can't be read") for name in _SNAPSHOT if name in found.damaged
+        )
         return
     if found.state_format == NO_SNAPSHOT:
         yield Difference(number, "state", "a snapshot", None)
@@ -114,13 +133,16 @@ def _differing_state(history: History, right: Projection, found: Projection) -> 
         yield Difference(number, "state_format", SNAPSHOT_FORMAT, found.state_format)
         return
     try:
-        snapshot = from_snapshot(found.state)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Difference(number, "state", "a snapshot", f"can't be read: {type(error).__name__}: {error}")
+        snapshot = unsealed(found.state)
+    except ValueError as error:
+        yield Difference(number, "state", "a snapshot", f"can't be read: {error}")
         return
     ends = {transition.last for transition in history.transitions if transition.last <= number}
     state = state_at(history, snapshot.version) if snapshot.version in ends else None
     if state is None:
         yield Difference(number, "state.version", number, snapshot.version)
-    else:
-        yield from differences(snapshot.version, state, snapshot, within="state")
+        return
+    differing = tuple(differences(snapshot.version, state, snapshot, within="state"))
+    yield from differing
+    if not differing and found.state != to_snapshot(state):
+        yield Difference(snapshot.version, "state", "a snapshot", "is not as it was written")

@@ -114,7 +114,7 @@ class RedriveProcesses:
             _Outstanding(state, command, transition.at)
             for transition in transitions
             for command in outstanding(state, transition.commands)
-            if command.is_answered
+            if command.is_answered and _is_whole(command, transition)
         ]
         for child in dict.fromkeys(_children(found)):
             found += await self._answers_of(child, state)
@@ -146,6 +146,18 @@ class RedriveProcesses:
             if len(page) < _PAGE:
                 return
             after = Position(page[-1].started_at, page[-1].process_id)
+
+
+def _is_whole(command: Command, transition: Transition) -> bool:
+    """Raise UnreadableLog for a command that was damaged: who gets it could do nothing with it."""
+    try:
+        body = from_text(command.body)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        problem = f"the command {command.command_id} is no JSON object"
+        raise UnreadableLog(transition.process_id, transition.first, problem, field="commands.body")
+    return True
 
 
 def _children(found: Sequence[_Outstanding]) -> Iterator[str]:

@@ -260,4 +260,12 @@ def _event(event: Event) -> JsonObject:
 
 
 def _command(command: Command) -> JsonObject:
-    return {"id": command.command_id, "key": command.routing_key, "body": from_text(command.body)}
+    return {"id": command.command_id, "key": command.routing_key, "body": _body(command.body)}
+
+
+def _body(text: str) -> Json:
+    """Read what a command holds, to tell what of it differs; what was damaged is told as the text that it is."""
+    try:
+        return from_text(text)
+    except (ValueError, RecursionError):
+        return text

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from saga.coordinator.admission import admit
 from saga.coordinator.admitted import Admitted, AdmittedMigration, AdmittedStart, AdmittedWake, Rejected
 from saga.coordinator.rulings import Beginning, Ruling, Standing, rule, rule_on_new
-from saga.errors import SagaError, UnknownDefinition
+from saga.errors import SagaError, UnknownDefinition, UnreadableLog
 from saga.messages.command import Command, parse_command_id
 from saga.messages.json_text import Json, JsonObject, to_text
 from saga.messages.wake import WakeCommand
@@ -202,7 +202,7 @@ class _Course:
         """Let come what others sent then, and what is answered of that which was under way."""
         for one in log[place + 1 :]:
             if one.cause.kind not in {"reply", "wake"}:
-                self._send(one.at, readmit(one))
+                self._send(one.at, _readmitted(one))
         if state is None:
             return
         replaced = self._replaced.cause.identity.rpartition(":")[0]
@@ -216,7 +216,7 @@ class _Course:
         if recorded is not None:
             shift = sent_at - self._sent_at.get(command_id, sent_at)
             for one in recorded:
-                self._send(one.at + shift, readmit(one))
+                self._send(one.at + shift, _readmitted(one))
             return
         scripted = self._scripted(command_id)
         if scripted is not None:
@@ -304,6 +304,18 @@ def _admitted(message: Message, replaced: Transition) -> Admitted:
             f"the message is for process {admitted.process_id}, not for {replaced.process_id}"
         )
     return admitted
+
+
+def _readmitted(transition: Transition) -> Admitted:
+    try:
+        return readmit(transition)
+    except Rejected as rejected:
+        raise UnreadableLog(
+            transition.process_id,
+            transition.first,
+            f"its message can't be sent again: {rejected}",
+            field="cause",
+        ) from None
 
 
 def _admit(routing_key: str, body: bytes, app_id: str | None = None) -> Admitted:

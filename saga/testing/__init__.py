@@ -8,6 +8,7 @@ from saga.testing.broker import DeadLetter, InMemoryBroker, InMemoryDelivery, In
 from saga.testing.bus import InMemoryBus, InMemoryParticipants
 from saga.testing.clock import LoopClock, ManualClock
 from saga.testing.definitions import InMemoryDefinitionStore
+from saga.testing.deliveries import InMemoryDeliveryStore
 from saga.testing.event_log import InMemoryEventLog
 from saga.testing.harness import CountedIds, Harness
 from saga.testing.harness_process import HarnessProcess, StandsStill, StepSeen
@@ -26,6 +27,7 @@ __all__ = [
     "InMemoryBus",
     "InMemoryDefinitionStore",
     "InMemoryDelivery",
+    "InMemoryDeliveryStore",
     "InMemoryEventLog",
     "InMemoryLockStore",
     "InMemoryMessage",

@@ -1,12 +1,15 @@
 """Run sagas in a test: the production coordinator on the ports in memory, in time that nobody waits for."""
 
 import asyncio
+import contextvars
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from os import PathLike, fspath
 from typing import Self, TypeVar, cast
+from uuid import UUID
 
 from saga.coordinator.coordinator import Coordinator
 from saga.definition.catalog import Catalog
@@ -28,7 +31,7 @@ from saga.testing.harness_process import HarnessProcess
 from saga.testing.locks import InMemoryLockStore
 from saga.testing.projections import InMemoryProjectionStore
 from saga.testing.scripted import ScriptedService
-from saga.testing.virtual_time import VirtualTimeLoop
+from saga.testing.virtual_time import IN_BACKGROUND, VirtualTimeLoop
 from saga.usecases.accepting import StartPorts
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
@@ -40,8 +43,11 @@ EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 _NAME = "harness"
 _PREFETCH = 200
 _TICK_S = 0.001
-_TICK_MAX_S = 60.0
+# A timer that has been overdue for longer went off in vain, as that of a process that waits for a lock does.
+_OVERDUE_MAX_MS = 10
 _SCRIPTED_AT_ONCE = 1_000_000
+# Timers that go off one after the other, and no log grows: a handler that only looks at its watch.
+_LEAPS_IN_VAIN_MAX = 20_000
 
 
 class Harness:
@@ -80,8 +86,12 @@ class Harness:
         self._bus = InMemoryBus(self._broker)
         self._starts_at = starts_at
         self._run(self._open())
-        for definition in definitions:
-            self.load(definition)
+        try:
+            for definition in definitions:
+                self.load(definition)
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Self:
         """Give the harness; it is closed at the end."""
@@ -137,8 +147,11 @@ class Harness:
     ) -> HarnessProcess:
         """Start a process and let happen what takes no time.
 
-        Raises UnknownProcessType, InvalidParameters, IdempotencyConflict, and UnscriptedCommand.
+        Raises UnknownProcessType, InvalidParameters, IdempotencyConflict, UnscriptedCommand, and ValueError for
+        a `process_id` that is no UUID.
         """
+        if process_id is not None:
+            _refuse_what_is_no_uuid(process_id)
         for name in sorted(self._catalog.services() - self._served):
             self.service(name)  # a command that nobody expects must be seen, not time out
         request = StartRequest(
@@ -150,7 +163,9 @@ class Harness:
         return process
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, with all that happens in it. Raises UnscriptedCommand."""
+        """Let time pass, with all that happens in it. Raises UnscriptedCommand; ValueError for a way back."""
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"time passes forward only, by zero or more seconds, not {seconds!r}")
         self._run(self._pass_until(self._virtual.time() + seconds))
 
     def drive(self, is_reached: Callable[[], Awaitable[bool]], *, within: float) -> bool:
@@ -216,7 +231,11 @@ class Harness:
         self._starting = StartProcess(ports, self._catalog)
         self.read = ReadProcesses(self.log, self.projections, self._catalog, self._bus, self.clock)
         self.operate = OperateProcesses(self.read, self.projections, self._catalog, self._bus, self.clock)
-        self._coordinating = asyncio.create_task(coordinator.run(self._stopping, grace_s=0))
+        background = contextvars.copy_context()
+        background.run(IN_BACKGROUND.set, True)  # noqa: FBT003 - a variable takes its value in this way
+        self._coordinating = asyncio.create_task(
+            coordinator.run(self._stopping, grace_s=0), context=background
+        )
 
     async def _serve_scripted(self, scripted: ScriptedService) -> None:
         self._claim(scripted.name)
@@ -248,29 +267,30 @@ class Harness:
         self._virtual.leap_to(at)
 
     async def _drive(self, is_reached: Callable[[], Awaitable[bool]], deadline: float) -> bool:
-        tick = _TICK_S
-        while True:
+        appended, leaps_in_vain = -1, 0
+        while leaps_in_vain < _LEAPS_IN_VAIN_MAX:
             # All that is due happens before the shortest time is over.
-            await asyncio.sleep(tick)
+            await asyncio.sleep(_TICK_S)
+            await self._virtual.settle()
             self._raise_problems()
             if await is_reached():
                 return True
-            if any(self._broker.waiting().values()):
-                tick = min(2 * tick, _TICK_MAX_S, max(deadline - self._virtual.time(), _TICK_S))
-                if self._virtual.time() > deadline:
-                    return False
-                continue
-            tick = _TICK_S
             next_at = self._next_at()
             if next_at is None or next_at > deadline:
                 return False
             self._virtual.leap_to(next_at)
+            leaps_in_vain = leaps_in_vain + 1 if appended == self._watch.appended else 0
+            appended = self._watch.appended
+        return False
 
     def _next_at(self) -> float | None:
-        """Give the loop's time of the next thing that will happen; None where nothing will."""
-        answers = (service.next_answer_at for service in self._services.values())
-        timers = map(self.clock.loop_time_of, self.projections.timers())
-        return min((at for at in (*answers, *timers) if at is not None), default=None)
+        """Give the loop's time of the next thing that will happen; None where nothing will.
+
+        That is a timer of a process, an answer of a script, or a timer that a participant's handler sleeps by.
+        """
+        recent = self.clock.now() - _OVERDUE_MAX_MS
+        timers = (self.clock.loop_time_of(at) for at in self.projections.timers() if at > recent)
+        return min((at for at in (self._virtual.next_awaited_at, *timers) if at is not None), default=None)
 
     def _raise_problems(self) -> None:
         if self._watch.problems:
@@ -303,10 +323,15 @@ class Harness:
     def _run(self, work: Coroutine[object, object, T]) -> T:
         try:
             _refuse_coroutines()
+            self._refuse_when_closed()
         except RuntimeError:
             work.close()
             raise
         return self._runner.run(work)
+
+    def _refuse_when_closed(self) -> None:
+        if self._virtual.is_closed():
+            raise RuntimeError("the harness is closed: look at its processes before the end of its `with`")
 
 
 def _refuse_coroutines() -> None:
@@ -317,6 +342,13 @@ def _refuse_coroutines() -> None:
     raise RuntimeError(
         "the harness is driven from a plain function: write `def test_…`, not `async def test_…`"
     )
+
+
+def _refuse_what_is_no_uuid(process_id: str) -> None:
+    try:
+        UUID(process_id)
+    except ValueError:
+        raise ValueError(f"the id of a process is a UUID, not {process_id!r}") from None
 
 
 class CountedIds:
@@ -340,9 +372,11 @@ class _Watch:
     """Hear what the coordinator does; keep what a test must not miss."""
 
     problems: list[Exception] = field(default_factory=list)
+    appended: int = 0
 
     def reached(self, point: str) -> None:
-        """Pass a point of the protocol."""
+        """Count the appends: where there is none, nothing moves on."""
+        self.appended += point == "appended"
 
     def counted(self, name: str, **_: str) -> None:
         """Keep the news of a defect."""

@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, cast
 
-from saga.messages.command import parse_command_id
+from saga.messages.command import CommandRef, parse_command_id
 from saga.messages.control import ControlCommand
-from saga.messages.json_text import Json, JsonObject, to_text
+from saga.messages.json_text import Json, JsonObject, from_text, to_text
+from saga.messages.start import id_for_child
 from saga.process.state import ProcessState
+from saga.process.status import Direction, ProcessStatus
+from saga.views.words import COMPENSATION_WORDS, STEP_WORDS
 
 if TYPE_CHECKING:
     from saga.testing.harness import Harness
 
 WITHIN_S = 366 * 86_400.0
 _ACTOR = "test"
+_WAITING = "waiting"
 
 
 class StandsStill(AssertionError):  # noqa: N818 - what is the case with the process
@@ -70,7 +74,9 @@ class HarnessProcess:
         return [str(event["type"]) for event in self.events]
 
     def step(self, name: str) -> StepSeen:
-        """Give where a step stands. Raises KeyError for one that its definition doesn't have."""
+        """Give where a step stands, or one item of it: `parcel[2]`. Raises KeyError for one that isn't there."""
+        if name.endswith("]"):
+            return self._item(name)
         for step in cast("list[JsonObject]", self.document["steps"]):
             if step["name"] == name:
                 undo = cast("JsonObject | None", step["compensation"])
@@ -82,17 +88,31 @@ class HarnessProcess:
                     compensation=None if undo is None else str(undo["status"]),
                     command_id=cast("str | None", step["command_id"]),
                 )
-        raise KeyError(name)
+        raise KeyError(self._no_such(name))
+
+    def child(self, step: str) -> "HarnessProcess":
+        """Give the process that carries out a step, that of its latest attempt.
+
+        Raises StandsStill where there is none, because it was not started yet or a service carries the step out;
+        KeyError for a step that isn't there.
+        """
+        command_id = self.step(step).command_id
+        child = None if command_id is None else HarnessProcess(id_for_child(command_id), self._harness)
+        if child is None or not child.events:
+            raise StandsStill(f"no process carries out {step!r} of {self.process_id}: {self.event_types}")
+        return child
 
     def ends(self, *, within: float = WITHIN_S) -> Self:
-        """Let things happen until it has ended, at most for so many seconds of virtual time.
+        """Let things happen until it has ended, at most for so many seconds of virtual time: by itself a year.
 
         Raises StandsStill, where it does not end or nothing is left to happen, and UnscriptedCommand.
         """
         return self._wait("an end", lambda state: state.status.is_ended, within)
 
     def reaches(self, status: str, *, within: float = WITHIN_S) -> Self:
-        """Let things happen until it has this status. Raises StandsStill, UnscriptedCommand."""
+        """Let things happen until it has this status. Raises StandsStill, UnscriptedCommand, and ValueError."""
+        if status not in set(ProcessStatus):
+            raise ValueError(f"a process is never {status!r}, but {', '.join(ProcessStatus)}")
         return self._wait(f"being {status}", lambda state: state.status == status, within)
 
     def ask(
@@ -117,13 +137,35 @@ class HarnessProcess:
         return self
 
     def approve(self, step: str, output: Json = None) -> Self:
-        """Give a signal that it waits for, with an output."""
+        """Give a signal that it waits for, with an output. Raises StandsStill where it waits for none there."""
         return self._answer(step, "completed", {"output": {} if output is None else output})
 
     def refuse(self, step: str, code: str = "refused", message: str = "") -> Self:
-        """Refuse a signal that it waits for."""
+        """Refuse a signal that it waits for. Raises StandsStill where it waits for none there."""
         error: JsonObject = {"code": code, "message": message, "retryable": False}
         return self._answer(step, "failed", {"error": error})
+
+    def _item(self, name: str) -> StepSeen:
+        state = self._harness.run(self._state())
+        step, _, index = name.removesuffix("]").partition("[")
+        if index not in map(str, range(len(state.step(step).items or ()))):
+            raise KeyError(self._no_such(name))
+        action, undo = state.step(name).action, state.step(name).undo
+        number = None if action.current is None else action.current.number
+        return StepSeen(
+            status=STEP_WORDS[action.status],
+            attempts=len(action.attempts),
+            output=None if action.output is None else from_text(action.output),
+            error=None if action.error is None else from_text(action.error),
+            compensation=None if undo is None else COMPENSATION_WORDS[undo.status],
+            command_id=None
+            if number is None
+            else CommandRef(self.process_id, name, Direction.ACTION, number).command_id,
+        )
+
+    def _no_such(self, name: str) -> str:
+        names = (str(step["name"]) for step in cast("list[JsonObject]", self.document["steps"]))
+        return f"there is no {name}, but {', '.join(names)}"
 
     def _wait(self, what: str, is_reached: Callable[[ProcessState], bool], within: float) -> Self:
         async def look() -> bool:
@@ -152,10 +194,12 @@ class HarnessProcess:
         await self._harness.operate.ask(command, state, key=None)
 
     def _answer(self, step: str, word: str, body: JsonObject) -> Self:
-        command_id = self.step(step).command_id
-        ref = None if command_id is None else parse_command_id(command_id)
-        if ref is None:
-            raise StandsStill(f"process {self.process_id} does not wait for {step!r} yet: {self.event_types}")
+        seen = self.step(step)
+        ref = None if seen.command_id is None else parse_command_id(seen.command_id)
+        if ref is None or seen.status != _WAITING:
+            raise StandsStill(
+                f"process {self.process_id} waits for no signal at {step!r}, which is {seen.status}"
+            )
 
         async def answer() -> None:
             await self._harness.operate.answer(await self._state(), ref, word, body)

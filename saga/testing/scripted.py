@@ -1,7 +1,6 @@
 """A service that answers as a test tells it to, and remembers what it was asked."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
@@ -65,11 +64,15 @@ class Script:
         return self
 
     def after(self, seconds: float) -> Self:
-        """Give that answer so much later."""
+        """Give that answer so much later. Raises ValueError for a time that is over."""
+        if not seconds >= 0:
+            raise ValueError(f"an answer comes after zero or more seconds, not {seconds!r}")
         return self._say_more(after_s=seconds)
 
     def times(self, count: int) -> Self:
-        """Give that answer so often, then the next one."""
+        """Give that answer so often, then the next one. Raises ValueError below once."""
+        if count < 1:
+            raise ValueError(f"an answer is given once or more often, not {count!r} times")
         return self._say_more(times=count)
 
     def twice(self) -> Self:
@@ -82,7 +85,9 @@ class Script:
         return self._say_more(says=(*self._last.says, lambda command: replies.failed(command, failure)))
 
     def reporting(self, *, every: float) -> Self:
-        """Report progress all the while until that answer comes."""
+        """Report progress all the while until that answer comes. Raises ValueError for no time between."""
+        if not every > 0:
+            raise ValueError(f"there is some time between two reports, not {every!r} seconds")
         return self._say_more(reports_every_s=every)
 
     def next(self) -> _Answer | None:
@@ -118,8 +123,6 @@ class ScriptedService:
         self._otherwise = Script()
         self._scripts: dict[str, Script] = {}
         self._send = send
-        self._later: dict[int, float] = {}
-        self._numbers = itertools.count(1)
 
     def on(self, action: str) -> Script:
         """Begin the script of an action, of an undo or of a question, in the place of the one that it had."""
@@ -135,11 +138,6 @@ class ScriptedService:
     def actions(self) -> list[str]:
         """Name the actions that were asked for, in their order."""
         return [command.action for command in self.commands]
-
-    @property
-    def next_answer_at(self) -> float | None:
-        """Give the loop's time of the next answer that is on its way; None where none is."""
-        return min(self._later.values(), default=None)
 
     async def take(self, body: bytes) -> NoReply:
         """Take a command; its answers travel by themselves. Raises UnscriptedCommand."""
@@ -158,14 +156,7 @@ class ScriptedService:
         if after_s <= 0:
             self._send(reply)
             return
-        loop = asyncio.get_running_loop()
-        number = next(self._numbers)
-        self._later[number] = loop.time() + after_s
-        loop.call_at(self._later[number], self._say_now, number, reply)
-
-    def _say_now(self, number: int, reply: ReplyMessage) -> None:
-        del self._later[number]
-        self._send(reply)
+        asyncio.get_running_loop().call_later(after_s, self._send, reply)
 
     def _reports(self, answer: _Answer, command: StepCommand) -> Iterator[tuple[float, ReplyMessage]]:
         if answer.reports_every_s is None:

@@ -2,13 +2,18 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import ContextVar
 from typing import TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
+IN_BACKGROUND: ContextVar[bool] = ContextVar("IN_BACKGROUND", default=False)
+"""Say of a task that nothing waits for its timers: it looks around every second, for ever."""
+# How long other threads must have said nothing before time goes on.
 SILENT_FOR_S = 0.02
 
 
@@ -25,6 +30,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     """
 
     _scheduled: list[asyncio.TimerHandle]  # the base class's heap of timers, the earliest first
+    _ready: deque[asyncio.Handle]  # what it runs next
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +45,22 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Give the virtual time in seconds."""
         return self._now
+
+    @property
+    def next_awaited_at(self) -> float | None:
+        """Give the time of the next timer that was not set in the background; None where there is none."""
+        awaited = (
+            timer.when()
+            for timer in self._scheduled
+            # That a timer keeps the context that it was set in is no secret, only unnamed in the types.
+            if not timer.cancelled() and not timer._context.get(IN_BACKGROUND)  # type: ignore[attr-defined]  # noqa: SLF001
+        )
+        return min(awaited, default=None)
+
+    async def settle(self) -> None:
+        """Let everything run that is ready at this point in time."""
+        while self._ready:  # noqa: ASYNC110 - that nothing is ready is no event
+            await asyncio.sleep(0)
 
     def leap_to(self, at: float) -> None:
         """Let it be `at` now: timers that are overdue then go off once, however often they would have."""
@@ -75,6 +97,14 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._in_threads += 1
         future.add_done_callback(self._came_back)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
+        """Wait for the threads of `asyncio.to_thread`, which end in real time."""
+        self._in_threads += 1
+        try:
+            await super().shutdown_default_executor(*(() if timeout is None else (timeout,)))
+        finally:
+            self._in_threads -= 1
 
     def _came_back(self, _: "asyncio.Future[T]") -> None:
         self._in_threads -= 1

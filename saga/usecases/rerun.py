@@ -17,7 +17,7 @@ from saga.errors import (
     StoreUnavailable,
     Unstorable,
 )
-from saga.messages.json_text import JsonObject, from_text, to_canonical_text
+from saga.messages.json_text import Json, JsonObject, from_text, to_canonical_text
 from saga.messages.start import StartCommand, id_for_rerun
 from saga.process.events import Event, OperatorReran
 from saga.process.evolve import fold
@@ -29,11 +29,15 @@ from saga.process.transition import Transition
 from saga.usecases.accepting import Acceptor, StartPorts
 from saga.usecases.requests import WrongStep
 from saga.usecases.start import StartedProcess
+from saga.webhooks.policy import NOBODY, CallbackPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class RerunRequest:
-    """Hold what a caller asks for; `changes` take the place of old parameters, those `without` are left out."""
+    """Hold what a caller asks for; `changes` take the place of old parameters, those `without` are left out.
+
+    The callback address is that of the new process: the old one's is not kept.
+    """
 
     process_id: str
     step: str
@@ -43,6 +47,7 @@ class RerunRequest:
     idempotency_key: str | None
     principal: str
     traceparent: str | None
+    callback_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Rerun:
 class RerunProcess:
     """Begin processes from others."""
 
-    def __init__(self, ports: StartPorts, catalog: Catalog) -> None:
+    def __init__(self, ports: StartPorts, catalog: Catalog, may_call_back: CallbackPolicy = NOBODY) -> None:
+        self._may_call_back = may_call_back
         self._log = ports.log
         self._acceptor = Acceptor(ports)
         self._catalog = catalog
@@ -75,15 +81,18 @@ class RerunProcess:
         before = cast("JsonObject", from_text(old.parameters))
         kept = {name: value for name, value in before.items() if name not in request.without}
         parameters = {**kept, **request.changes}
-        command = StartCommand(old.origin.process_type, parameters, old.origin.labels)
+        command = StartCommand(
+            old.origin.process_type, parameters, old.origin.labels, callback_url=request.callback_url
+        )
         process_id = _new_id(request, transitions)
         return Rerun(request, old, known, command, process_id, await self._acceptor.existing(process_id))
 
     async def begin(self, rerun: Rerun) -> StartedProcess:
         """Return once the new process is durable, also while the broker is away.
 
-        Raises WrongStep, NotAllowedNow, InvalidParameters, IdempotencyConflict, Unstorable where the results are
-        too large to be taken over, StoreUnavailable, NotReady, and OutcomeUnknown: asking again is safe.
+        Raises WrongStep, NotAllowedNow, InvalidParameters, CallbackRefused, IdempotencyConflict, Unstorable
+        where the results are too large to be taken over, StoreUnavailable, NotReady, and OutcomeUnknown: asking
+        again is safe.
         """
         earlier = rerun.earlier
         if earlier is None:
@@ -113,6 +122,7 @@ class RerunProcess:
         problems = known.problems_with(rerun.command.parameters)
         if problems:
             raise InvalidParameters(problems)
+        self._may_call_back.check(request.callback_url)
         kept = results_kept(known.graph, old, request.step)
         if sum(len(result.output or "") for result in kept) > COMMANDS_BYTES_MAX:
             raise Unstorable(f"the results before step {request.step} exceed {COMMANDS_BYTES_MAX} bytes")
@@ -134,9 +144,10 @@ def _new_id(request: RerunRequest, transitions: Sequence[Transition]) -> str:
     happened = sum(
         not isinstance(event, OperatorReran) for transition in transitions for event in transition.events
     )
-    words = to_canonical_text(
-        [request.step, request.reason, request.changes, [*sorted(request.without)], happened]
-    )
+    asked: list[Json] = [request.step, request.reason, request.changes, [*sorted(request.without)], happened]
+    if request.callback_url is not None:
+        asked.append(request.callback_url)
+    words = to_canonical_text(asked)
     return id_for_rerun(request.principal, request.process_id, f"words\n{words}")
 
 

@@ -10,6 +10,7 @@ from saga.messages.json_text import JsonObject
 from saga.messages.start import StartCommand, id_for_key
 from saga.process.state import ProcessState
 from saga.usecases.accepting import Acceptor, StartPorts
+from saga.webhooks.policy import NOBODY, CallbackPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class StartRequest:
     @property
     def command(self) -> StartCommand:
         """Give the request as the start command that it becomes."""
-        return StartCommand(self.process_type, self.parameters, self.labels)
+        return StartCommand(self.process_type, self.parameters, self.labels, callback_url=self.callback_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,23 @@ class StartedProcess:
 class StartProcess:
     """Accept processes."""
 
-    def __init__(self, ports: StartPorts, catalog: Catalog) -> None:
+    def __init__(self, ports: StartPorts, catalog: Catalog, may_call_back: CallbackPolicy = NOBODY) -> None:
         self._ports = ports
+        self._may_call_back = may_call_back
         self._acceptor = Acceptor(ports)
         self._catalog = catalog
 
     async def __call__(self, request: StartRequest) -> StartedProcess:
         """Return once the start is durable, also while the broker is away.
 
-        Raises UnknownProcessType, InvalidParameters, IdempotencyConflict, StoreUnavailable, NotReady, and
-        OutcomeUnknown with the process id: asking again with that id is safe.
+        Raises UnknownProcessType, InvalidParameters, CallbackRefused, IdempotencyConflict, StoreUnavailable,
+        NotReady, and OutcomeUnknown with the process id: asking again with that id is safe.
         """
         known = await self._definition(request.process_type)
         problems = known.problems_with(request.parameters)
         if problems:
             raise InvalidParameters(problems)
+        self._may_call_back.check(request.callback_url)
         process_id = self._process_id(request)
         command = request.command
         beginning = Beginning(known, self._catalog.pins(known))

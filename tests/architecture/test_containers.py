@@ -108,7 +108,7 @@ def test_the_image_has_the_version_of_the_package() -> None:
 
 
 def test_the_secrets_by_files_are_for_every_role_and_take_the_place_of_all_others() -> None:
-    """A role left out would show its secrets; a variable that is left would be refused beside its file."""
+    """A role left out would show its secrets; a variable that was left would be refused beside its file."""
     by_files = yaml.safe_load((ROOT / "deploy/secrets.yml").read_text(encoding="utf-8"))
     roles = {name for name, service in SERVICES.items() if "build" in service}
     assert set(by_files["services"]) == roles

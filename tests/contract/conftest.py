@@ -13,6 +13,7 @@ from adapters.embedded.store import EmbeddedStore
 from adapters.mongodb import Driver, MongoStore
 from saga.testing import (
     InMemoryDefinitionStore,
+    InMemoryDeliveryStore,
     InMemoryEventLog,
     InMemoryLockStore,
     InMemoryProjectionStore,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from saga.ports.clock import Clock
     from saga.ports.definitions import DefinitionStore
+    from saga.ports.deliveries import DeliveryStore
     from saga.ports.event_log import EventLog
     from saga.ports.locks import LockStore
     from saga.ports.projections import ProjectionStore
@@ -51,6 +53,10 @@ class Store(Protocol):
     @property
     def locks(self) -> LockStore:
         """Who may work on what."""
+
+    @property
+    def deliveries(self) -> DeliveryStore:
+        """What callback addresses are told."""
 
     @property
     def service_reports(self) -> ServiceReports:
@@ -105,6 +111,7 @@ class _InMemoryStore:
     projections: ProjectionStore = field(default_factory=InMemoryProjectionStore)
     definitions: DefinitionStore = field(default_factory=InMemoryDefinitionStore)
     locks: LockStore = field(default_factory=InMemoryLockStore)
+    deliveries: DeliveryStore = field(default_factory=InMemoryDeliveryStore)
     service_reports: ServiceReports = field(default_factory=InMemoryServiceReports)
     clock: Clock = field(default_factory=lambda: LoopClock(time.time_ns() // 1_000_000))
 

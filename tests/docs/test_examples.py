@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -70,6 +71,17 @@ def test_a_saga_is_tested_as_the_page_says(page: Path, tmp_path: Path) -> None:
             reader.save(block)
     (command,) = [block for block in found if block.text.startswith("pytest ")]
     reader.run(command)
+
+
+def test_the_test_of_the_readme_passes(tmp_path: Path) -> None:
+    """It tests the definition that stands above it, and the command beside it writes a participant for that."""
+    reader = Reader(tmp_path, "")
+    for block in blocks(README):
+        if block.file_name in {"weekend.yaml", "test_weekend.py"}:
+            reader.save(block)
+    reader.run(Block("bash", "pytest -q test_weekend.py\n"))
+    (new,) = re.findall("saga participant new .*", README.read_text())
+    reader.run(Block("bash", f"{new}\npython -c 'import hotel'\n"))
 
 
 def test_a_start_published_by_hand_runs(settings: Mapping[str, str], tmp_path: Path) -> None:

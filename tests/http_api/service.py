@@ -31,11 +31,13 @@ from saga.replay.history import StoredHistories
 from saga.replay.past import Past
 from saga.replay.replaying import ReplayProcesses
 from saga.usecases.accepting import StartPorts
+from saga.usecases.deliveries import ProcessDeliveries
 from saga.usecases.operate import OperateProcesses
 from saga.usecases.read import ReadProcesses
 from saga.usecases.rerun import RerunProcess
 from saga.usecases.services import ReadServices
 from saga.usecases.start import StartProcess
+from saga.webhooks.policy import NOBODY, CallbackPolicy
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -148,7 +150,11 @@ def initial(process_id: str, catalog: Catalog, *, at: int = 1_000) -> Transition
 
 @contextlib.asynccontextmanager
 async def running_service(
-    folder: Path, *, tokens: tuple[ApiToken, ...] = (), settings: Settings | None = None
+    folder: Path,
+    *,
+    tokens: tuple[ApiToken, ...] = (),
+    settings: Settings | None = None,
+    may_call_back: CallbackPolicy = NOBODY,
 ) -> AsyncIterator[Service]:
     """Run a service for as long as the block lasts."""
     store = await EmbeddedStore.open(folder)
@@ -173,9 +179,10 @@ async def running_service(
     read = ReadProcesses(store.log, store.projections, catalog, store.bus, store.clock)
     histories = StoredHistories(store.log, catalog)
     services = Services(
-        start=StartProcess(ports, catalog),
-        rerun=RerunProcess(ports, catalog),
+        start=StartProcess(ports, catalog, may_call_back),
+        rerun=RerunProcess(ports, catalog, may_call_back),
         read=read,
+        deliveries=ProcessDeliveries(store.deliveries, read, store.clock),
         operate=OperateProcesses(read, store.projections, catalog, store.bus, store.clock),
         participants=ReadServices(
             catalog, store.bus, store.service_reports, store.clock, configured=frozenset()

@@ -314,10 +314,10 @@ async def test_a_bad_id_in_the_path_is_not_found(service: Service, process_id: s
     ],
 )
 async def test_a_callback_is_refused_by_name(service: Service, address: str) -> None:
-    """Callbacks are not built yet: they are refused, never taken and forgotten."""
+    """Where nobody may be called: refused, never taken and forgotten."""
     before = await service.processes()
     answer = await service.http.post("/process", json={**BODY, "callback_url": address})
-    problem = _is_problem(answer, 422, "not-supported")
+    problem = _is_problem(answer, 422, "callback-refused")
     assert problem["errors"][0]["pointer"] == "/callback_url"
     assert address not in answer.text
     assert await service.processes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -130,6 +131,53 @@ def test_addresses_of_services_are_checked_at_start(monkeypatch: pytest.MonkeyPa
 def test_settings_can_be_made_by_hand() -> None:
     """Tests and embedders need no environment."""
     assert Settings(http_port=0, log_level="ERROR").http_port == 0
+
+
+SECRET = "whsec_" + base64.b64encode(b"canary" * 5).decode()
+
+
+def test_the_secret_of_webhooks_comes_from_the_environment_or_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two of them, separated by a comma, are both signed with; neither is ever shown."""
+    monkeypatch.setenv("SAGA_WEBHOOK_HOSTS", "Hooks.example.com, *.shop.example")
+    monkeypatch.setenv("SAGA_WEBHOOK_SECRET", f"{SECRET}, {SECRET}")
+    settings = load_settings()
+    assert settings.webhook_hosts == ("hooks.example.com", "*.shop.example")
+    assert settings.webhook_keys == (b"canary" * 5,) * 2
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    monkeypatch.delenv("SAGA_WEBHOOK_SECRET")
+    monkeypatch.setenv("SAGA_WEBHOOK_SECRET_FILE", str(file))
+    settings = load_settings()
+    assert settings.webhook_keys == (b"canary" * 5,)
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SAGA_WEBHOOK_HOSTS": "a.example"}, "SAGA_WEBHOOK_SECRET is missing"),
+        ({"SAGA_WEBHOOK_SECRET": SECRET}, "SAGA_WEBHOOK_HOSTS is missing"),
+        ({"SAGA_WEBHOOK_SECRET_FILE": "/nowhere"}, "SAGA_WEBHOOK_SECRET_FILE: /nowhere can't be read"),
+        ({"SAGA_WEBHOOK_SECRET_FILE": os.devnull}, "is empty"),
+        ({"SAGA_WEBHOOK_SECRET": SECRET, "SAGA_WEBHOOK_SECRET_FILE": "/x"}, "set one of them"),
+        ({"SAGA_WEBHOOK_SECRET": "canary", "SAGA_WEBHOOK_HOSTS": "a.example"}, "openssl rand"),
+        (
+            {"SAGA_WEBHOOK_SECRET": SECRET, "SAGA_WEBHOOK_HOSTS": "https://canary/"},
+            "SAGA_WEBHOOK_HOSTS: each",
+        ),
+        ({"SAGA_WEBHOOK_ALLOW_PRIVATE": "canary"}, "SAGA_WEBHOOK_ALLOW_PRIVATE"),
+    ],
+)
+def test_settings_of_webhooks_that_are_wrong_say_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    """Each names its variable, none its value."""
+    problems = _problems(monkeypatch, **environment)
+    assert said in problems
+    assert "canary" not in problems
+    assert SECRET not in problems
 
 
 def test_secrets_may_come_by_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

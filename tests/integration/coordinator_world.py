@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -16,6 +15,7 @@ from adapters.embedded.routing import COORDINATOR, exchange_name
 from adapters.embedded.store import EmbeddedStore
 from adapters.system.ids import SystemIds
 from saga.coordinator.admission import admit
+from saga.coordinator.callbacks import Callbacks
 from saga.coordinator.handler import Handler, Parts, Settled
 from saga.coordinator.loader import Loader
 from saga.coordinator.lock_keeper import LockKeeper
@@ -28,6 +28,8 @@ from saga.definition.catalog import Catalog
 from saga.definition.sources import parse_definition
 from saga.ports.bus import APP_ID, Exchange
 from saga.process.codec import event_name
+from saga.testing import ManualClock
+from saga.webhooks.policy import CallbackPolicy
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -47,29 +49,6 @@ steps:
 """
 START = 1_800_000_000_000
 ID = "0199a1b2-0000-7000-8000-000000000001"
-
-
-class HandClock:
-    """Stand still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.at = START
-        self._moved = asyncio.Event()
-
-    def now(self) -> int:
-        """Give the time that the test set."""
-        return self.at
-
-    async def sleep_until(self, at: int) -> None:
-        """Wait until the test has moved the clock so far."""
-        while self.at < at:
-            await self._moved.wait()
-
-    def move(self, milliseconds: int) -> None:
-        """Let time pass and wake the sleepers."""
-        self.at += milliseconds
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 @dataclass
@@ -125,7 +104,7 @@ class WatchedBus(EmbeddedBus):
 class Member:
     """One coordinator: a handler of its own, with its own cache of states, on the shared store."""
 
-    def __init__(self, store: EmbeddedStore, clock: HandClock, name: str) -> None:
+    def __init__(self, store: EmbeddedStore, clock: ManualClock, name: str) -> None:
         self.watch = Watch()
         self.bus = WatchedBus(store._switch, clock)
         self.bus.published = []
@@ -134,10 +113,12 @@ class Member:
         publisher = Publisher(self.bus, self.watch)
         projector = Projector(store.projections, self.watch)
         loader = Loader(store.log, store.projections, self.catalog)
+        self.kept = 0
+        callbacks = Callbacks(store.deliveries, self.watch, on_kept=self._count_kept)
         self.handler = Handler(
             Parts(
                 log=store.log,
-                standings=Standings(loader, publisher, projector, self.timekeeper, self.watch),
+                standings=Standings(loader, publisher, projector, self.timekeeper, self.watch, callbacks),
                 catalog=self.catalog,
                 publisher=publisher,
                 projector=projector,
@@ -147,6 +128,8 @@ class Member:
                 ids=SystemIds(),
                 observer=self.watch,
                 name=name,
+                callbacks=callbacks,
+                may_call_back=CallbackPolicy(("hooks.example.com",)),
             )
         )
         self.worker = Worker(
@@ -158,6 +141,9 @@ class Member:
             new_process_id=SystemIds().process_id,
             prefetch=200,
         )
+
+    def _count_kept(self) -> None:
+        self.kept += 1
 
     async def handle(self, delivery: Handed) -> Settled | None:
         """See one message through without a queue or an acknowledgement."""
@@ -174,7 +160,7 @@ class World:
     def __init__(self, store: EmbeddedStore, folder: Path) -> None:
         self.store = store
         self.folder = folder
-        self.clock = HandClock()
+        self.clock = ManualClock(START)
         self.members: list[Member] = []
 
     @classmethod

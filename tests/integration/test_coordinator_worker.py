@@ -88,7 +88,8 @@ async def test_a_start_without_any_name_starts_a_process_of_its_own(world: World
         await world.put("process.start", BODY | {"note": note})
     await world.quiet()
 
-    assert world.rows("SELECT count(*) FROM projections WHERE version = 3") == [(2,)]
+    two = "SELECT count(*) FROM projections WHERE version = 3"
+    await eventually(lambda: world.rows(two) == [(2,)], what="two processes run")
 
 
 @pytest.mark.parametrize("app_id", [None, "shop"])
@@ -206,7 +207,7 @@ async def test_an_unreadable_log_parks_its_messages_and_leaves_others_running(
     await world.quiet()
 
     assert world.dead_letters() == ["unreadable-log"]
-    assert await started(world, OTHER_ID)
+    await eventually(lambda: started(world, OTHER_ID), what="the other process runs")
     assert "defect" not in reader.watch.counts
 
 
@@ -268,7 +269,7 @@ async def test_another_servers_new_type_is_known_when_its_first_start_comes(worl
     await world.put("process.start", BODY | {"process_type": "brand_new", "process_id": ID})
     await world.quiet()
 
-    assert await started(world, ID)
+    await eventually(lambda: started(world, ID), what="the process runs")
     assert world.dead_letters() == []
 
 

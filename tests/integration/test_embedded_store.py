@@ -16,6 +16,8 @@ from adapters.embedded.store import EmbeddedStore
 from saga.errors import NotReady, StoreUnavailable, VersionConflict
 from saga.ports.bus import PublishResult
 from saga.ports.participants import ReplyMessage
+from tests.contract.factories import transition
+from tests.contract.test_deliveries import delivery
 from tests.support.embedded import (
     SERVICE,
     Inbox,
@@ -273,3 +275,15 @@ async def test_a_file_of_another_schema_is_not_read(
         connection.commit()
     with pytest.raises(error):
         await EmbeddedStore.open_to_read(tmp_path)
+
+
+async def test_a_file_from_before_the_webhooks_is_brought_up_by_a_start(tmp_path: Path) -> None:
+    """What it holds stays, and what is to be told can be kept in it."""
+    async with _opened(tmp_path) as store:
+        await store.log.append(transition("p"))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.executescript("DROP TABLE deliveries; UPDATE schema_version SET version = 3;")
+    async with _opened(tmp_path) as store:
+        await store.deliveries.add(delivery())
+        assert await store.deliveries.of_process("p") == [delivery()]
+        assert len(await store.log.read("p")) == 1

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adapters.http.client import Answer, CallFailed, Request, call, open_client
+from adapters.http.client import Request, call, open_client
+from saga.ports.calls import CallAnswer, NoAnswer
 from tests.support.raw_http import answer, drip, hang, hang_up, raw_server
 from tests.support.waiting import eventually
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from tests.support.raw_http import Respond
 
 
-async def _call(respond: Respond, *, deadline_s: float = 5, bytes_max: int = 1000) -> Answer:
+async def _call(respond: Respond, *, deadline_s: float = 5, bytes_max: int = 1000) -> CallAnswer:
     async with raw_server(respond) as server, open_client(connections_max=2) as client:
         request = Request(f"{server.url}/book", {"X-One": "1"}, b"{}")
         return await call(client, request, deadline_s=deadline_s, bytes_max=bytes_max)
 
 
-async def _failure(respond: Respond, *, deadline_s: float = 5, bytes_max: int = 1000) -> CallFailed:
-    with pytest.raises(CallFailed) as caught:
+async def _failure(respond: Respond, *, deadline_s: float = 5, bytes_max: int = 1000) -> NoAnswer:
+    with pytest.raises(NoAnswer) as caught:
         await _call(respond, deadline_s=deadline_s, bytes_max=bytes_max)
     return caught.value
 
@@ -54,7 +55,7 @@ async def test_a_refused_connection_means_that_nothing_was_sent() -> None:
     async with raw_server(hang) as server:
         url = server.url
     async with open_client(connections_max=1) as client:
-        with pytest.raises(CallFailed) as caught:
+        with pytest.raises(NoAnswer) as caught:
             await call(client, Request(url, {}, b""), deadline_s=2, bytes_max=10)
 
     assert not caught.value.was_sent
@@ -66,10 +67,10 @@ async def test_waiting_for_a_connection_sends_nothing() -> None:
         request = Request(server.url, {}, b"")
         first = asyncio.create_task(call(client, request, deadline_s=1, bytes_max=10))
         await eventually(lambda: server.requests)
-        with pytest.raises(CallFailed) as caught:
+        with pytest.raises(NoAnswer) as caught:
             await call(client, request, deadline_s=0.1, bytes_max=10)
         assert not caught.value.was_sent
-        with pytest.raises(CallFailed):
+        with pytest.raises(NoAnswer):
             await first
 
 

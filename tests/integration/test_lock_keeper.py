@@ -103,7 +103,7 @@ async def test_a_lost_word_of_a_lock_is_made_good_by_the_timer(world: World) -> 
     await world.store.locks.withdraw("a", process_id=ID)
     await world.store.locks.release_all("somebody")
     version = await world.version()
-    world.clock.at = START + 10_000
+    world.clock.move(10_000)
     await member.handle(wake(version, START + 10_000))
     await _comes_to(world, ID, "step_started")
 

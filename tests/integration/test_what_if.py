@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from api.cli import run
 from saga.definition.catalog import Catalog
-from saga.errors import SagaError
+from saga.errors import SagaError, UnreadableLog
 from saga.replay.history import History, StoredHistories
 from saga.replay.past import UnknownEvent
 from saga.replay.what_if import Answer, Compared, ImpossibleMessage, Message, what_if
@@ -99,6 +100,20 @@ async def test_nothing_is_stored_or_sent(trip: Trip) -> None:
     await trip.what_if(await trip.number("step_completed"), "failed", "hotel.a1", error={"code": "x"})
     assert await trip.world.events(ID) == before
     assert len(trip.world.members[0].bus.published) == published
+
+
+@pytest.mark.parametrize(("kind", "body"), [("telepathy", "{}"), ("reply", "no json")])
+async def test_a_message_that_was_damaged_is_named(trip: Trip, kind: str, body: str) -> None:
+    """It can't come again as it came: at which event, and that it is its cause."""
+    history = await trip.history()
+    last = history.transitions[-1]
+    damaged = replace(last, cause=replace(last.cause, kind=kind, body=body))
+    history = replace(history, transitions=(*history.transitions[:-1], damaged))
+    message = Message("step.completed", {"command_id": f"{ID}.hotel.a1", "output": None})
+    number = await trip.number("step_completed")
+    with pytest.raises(UnreadableLog) as caught:
+        await what_if(trip.histories, history, number, message, {})
+    assert (caught.value.number, caught.value.field) == (last.first, "cause")
 
 
 async def test_what_was_never_sent_is_answered_by_the_script(trip: Trip) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import gzip
 import json
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+import threading
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.stores import StoreFolder
 from tests.unit.replay.histories import definition
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IDS = ("a", "b", "c")
 
@@ -143,10 +147,83 @@ def test_a_process_whose_log_is_damaged_is_left_out_and_named(store: StoreFolder
     assert (code, definition().hash in err) == (1, True)
 
 
+def test_a_definition_that_was_changed_is_not_carried_on(store: StoreFolder) -> None:
+    """Whoever imports the file would be refused at its line, with all processes behind it."""
+    store.changes("UPDATE definitions SET text = replace(text, 'hotel', 'motel')")
+    code, out, err = store.run("export")
+    assert code == 1
+    assert "was changed where it is stored" in err
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["export", "end"]
+
+
+def test_two_exports_do_not_write_one_file(store: StoreFolder, file: Path) -> None:
+    """The second says so, and leaves the file as it is, also where it was to go on with it."""
+    file.write_text("\n".join(file.read_text().splitlines()[:5]))
+    before = file.read_text()
+    with file.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for more in ((), ("--resume",)):
+            code, _, err = store.run("export", "--to", str(file), *more)
+            assert (code, "another export" in err) == (1, True)
+    assert file.read_text() == before
+
+
+def test_a_full_disk_is_said(store: StoreFolder) -> None:
+    """For the file, and for all that goes to stdout; there is no traceback, and no complaint at the end."""
+    code, _, err = store.run("export", "--to", "/dev/full")
+    assert (code, err) == (1, "saga: /dev/full can't be written: No space left on device\n")
+    for command in (("export",), ("replay", "--all", "--output", "json"), ("replay", "a")):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "saga", *command],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "can't be written: No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+def test_an_import_reads_a_pipe(store: StoreFolder, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As stdin, or by a name, as `<(zcat FILE)` gives one."""
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+    other = _other(store, monkeypatch)
+    writing = threading.Thread(target=lambda: pipe.write_text(file.read_text()))
+    writing.start()
+    assert other.run("import", str(pipe)) == (0, "", "3 imported, 0 same, 0 refused\n")
+    writing.join()
+    assert other.run("show", str(pipe))[0] == 2
+    for content, code, words in (
+        (file.read_bytes(), 0, "3 same"),
+        (gzip.compress(file.read_bytes()), 1, "stdin, line 1: is no text in UTF-8 (if it is compressed"),
+        (b"", 1, "stdin, line 0: the end is missing"),
+    ):
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content)))
+        found, _, err = other.run("import", "-")
+        assert (found, words in err) == (code, True), err
+
+
+def test_a_file_whose_processes_are_mixed_is_told(store: StoreFolder, file: Path) -> None:
+    """None of them is whole there, and no count would be right."""
+    lines = file.read_text().splitlines(keepends=True)
+    lines[3], lines[7] = lines[7], lines[3]
+    file.write_text("".join(lines))
+    code, out, _ = store.run("replay", str(file))
+    assert code == 1
+    assert "unreadable" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("export", "--resume"), 2, "--to"),
+        (("export", "--to", "/"), 1, "can't be written: Is a directory"),
+        (("export", "--to", "/", "--resume"), 1, "can't be written: Is a directory"),
+        (("import", "/"), 2, "is no file"),
         (("import", "none.jsonl"), 3, "no file"),
         (("export", "--to", "/nowhere/x.jsonl"), 1, "can't be written"),
     ],

@@ -172,6 +172,25 @@ def test_a_projection_shows_what_queries_ask_for() -> None:
     assert (projection.state_format, projection.ended_at) == (SNAPSHOT_FORMAT, None)
 
 
+def test_a_snapshot_that_another_hand_changed_is_not_read() -> None:
+    """A decision on it would spoil the log, which can be folded instead; nor is that of another process."""
+    projection = project(st.begun().state, None)
+    assert snapshot_in(projection) == st.begun().state
+    changed = (
+        projection.state.replace('"started"', '"failed"'),
+        projection.state.replace('"sum":"', '"sum":"0'),
+        projection.state + " ",
+        projection.state[:-1],
+        "{" + projection.state[projection.state.index(",") + 1 :],
+        '{"undo_plan":null,"steps":[],"locks":null}',
+        "[" * 100_000,
+        "",
+    )
+    for state in changed:
+        assert snapshot_in(replace(projection, state=state)) is None
+    assert snapshot_in(replace(projection, process_id="another")) is None
+
+
 def test_a_suspended_process_asks_for_attention() -> None:
     """Whatever it is suspended for."""
     assert project(replace(st.begun().state, status=ProcessStatus.SUSPENDED), None).attention

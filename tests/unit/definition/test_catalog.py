@@ -102,6 +102,27 @@ async def test_a_definition_of_a_newer_version_hides_no_other(store: EmbeddedSto
         await catalog.get(definition_hash(text))
 
 
+async def test_a_definition_that_was_changed_where_it_is_stored_is_not_taken(store: EmbeddedStore) -> None:
+    """Its processes would be judged by another one than theirs; who loads it at a start hears of it."""
+    text = canonical_text(definition("one")).replace('"one"', '"two"')
+    await store.definitions.register(StoredDefinition(hash_of(definition("one")), "trip", text, 1))
+    catalog = Catalog(store.definitions)
+
+    with pytest.raises(UnknownDefinition, match="was changed where it is stored"):
+        await catalog.get(hash_of(definition("one")))
+    with pytest.raises(UnknownDefinition, match="was changed where it is stored"):
+        await catalog.register([definition("one")], at=2)
+
+
+async def test_a_definition_that_is_stored_under_another_type_is_not_taken(store: EmbeddedStore) -> None:
+    """New processes of that type would start with the steps of this one."""
+    text = canonical_text(definition("one"))
+    await store.definitions.register(StoredDefinition(definition_hash(text), "other", text, 1))
+
+    with pytest.raises(UnknownDefinition, match="is that of trip, and stored as one of 'other'"):
+        await Catalog(store.definitions).get(definition_hash(text))
+
+
 async def test_equal_definitions_are_compiled_once(store: EmbeddedStore) -> None:
     """A hash means one definition for ever, so it is read once."""
     catalog = Catalog(store.definitions)

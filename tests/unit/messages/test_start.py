@@ -9,6 +9,7 @@ import pytest
 
 from saga.messages.json_text import from_text
 from saga.messages.start import (
+    CALLBACK_URL_MAX,
     KEY_MAX,
     LABEL_KEY_MAX,
     LABEL_VALUE_MAX,
@@ -56,7 +57,7 @@ WRONG: dict[str, list[Json]] = {
     ],
     "process_id": ["", "p1", 5, ["x"], {"$ne": None}, ID + "0", f"{ID}\n"],
     "idempotency_key": ["", 5, ["k"], "k" * (KEY_MAX + 1), "a\nb", "\u00e9", "a\x7f"],
-    "callback_url": ["http://127.0.0.1/"],
+    "callback_url": ["", 5, ["https://example.com/"], "h" * (CALLBACK_URL_MAX + 1)],
 }  # fmt: skip
 
 

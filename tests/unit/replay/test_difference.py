@@ -32,6 +32,16 @@ def test_a_state_is_compared_by_the_names_of_its_members() -> None:
     assert list(differences(3, STATE, STATE)) == []
 
 
+class LongNumber(int):
+    """A number as a driver gives it."""
+
+
+def test_a_number_of_a_driver_is_a_number() -> None:
+    """MongoDB's 64-bit numbers have a type of their own: an equal one is no difference; a truth is no number."""
+    assert list(differences(1, {"a": LongNumber(7)}, {"a": 7})) == []
+    assert list(differences(1, {"a": LongNumber(1)}, {"a": True})) == [Difference(1, "a", 1, found=True)]
+
+
 @pytest.mark.parametrize(
     ("log", "found", "field"),
     [

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from saga.definition.canonical import definition_hash
 from saga.errors import UnknownDefinition
+from saga.ports.definitions import StoredDefinition
 from saga.process.transition import Transition
 from saga.replay.history import History
 from saga.replay.lines import (
@@ -85,6 +87,43 @@ def _change_definition(lines: list[str]) -> None:
     lines[1] = lines[1].replace("hotel", "motel", 1)
 
 
+def _deep(lines: list[str]) -> None:
+    lines[2] = "[" * 100_000
+
+
+def _half_a_pair(lines: list[str]) -> None:
+    lines[2] = lines[2].replace('"by":"', '"by":"\\ud800')
+
+
+def _foreign_id(lines: list[str]) -> None:
+    lines[2] = lines[2].replace('"p":"a"', '"p":"../a"')
+
+
+def _no_id(lines: list[str]) -> None:
+    lines[2] = lines[2].replace('"p":"a"', '"p":7')
+
+
+def _lose_a_process(lines: list[str]) -> None:
+    del lines[2:5]
+
+
+def _miscount(lines: list[str]) -> None:
+    lines[-1] = end_line(2)
+
+
+def _other_type(lines: list[str]) -> None:
+    lines[1] = lines[1].replace('"process_type":"test_saga","text"', '"process_type":"other","text"')
+
+
+def _no_definition(lines: list[str]) -> None:
+    text = "hello"
+    lines[1] = definition_line(StoredDefinition(definition_hash(text), "test_saga", text, 1))
+
+
+def _late_definition(lines: list[str]) -> None:
+    lines[1] = lines[1].replace('"registered_at":1000', f'"registered_at":{2**70}')
+
+
 def _lame_definition(lines: list[str]) -> None:
     lines[1] = '{"kind":"definition","hash":"x"}'
 
@@ -101,6 +140,15 @@ def _lame_definition(lines: list[str]) -> None:
         (_no_header, 1, "saga export"),
         (_change_definition, 2, "another hash"),
         (_lame_definition, 2, "lacks a member"),
+        (_deep, 3, "not JSON"),
+        (_half_a_pair, 3, "surrogate"),
+        (_foreign_id, 3, "no id"),
+        (_no_id, 3, "no id"),
+        (_lose_a_process, 3, "counts 1 processes, and 0"),
+        (_miscount, 6, "counts 2 processes, and 1"),
+        (_other_type, 2, "no definition of 'other'"),
+        (_no_definition, 2, "no definition of 'test_saga'"),
+        (_late_definition, 2, "no point in time"),
     ],
 )
 def test_what_is_no_export_is_refused_with_its_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,6 +107,23 @@ def test_what_is_awaited_goes_again_as_the_same_message() -> None:
     ]
     assert world.bus.published == [_sent_by(story, "b.a1")]
     assert world.bus.published[0].mandatory
+
+
+@pytest.mark.parametrize("body", ["no json", "[]", "[" * 100_000, ""])
+def test_a_command_that_was_damaged_is_not_published(body: str) -> None:
+    """Who gets it could do nothing with it: event and field are named, and nothing of the process is sent."""
+    story = Scenario.of(STEPS).starts()
+    world = World(story)
+    transition = next(one for one in story.log if one.commands)
+    damaged = replace(
+        transition, commands=(replace(transition.commands[0], body=body), *transition.commands[1:])
+    )
+    world.log._logs["p1"][transition.first] = damaged
+    redriven = world.one()
+    assert redriven is not None
+    assert redriven.problem is not None
+    assert f"event {transition.first}, field commands.body" in redriven.problem
+    assert world.ids == []
 
 
 def test_it_may_be_repeated() -> None:

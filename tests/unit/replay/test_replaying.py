@@ -94,12 +94,17 @@ async def test_a_damaged_column_is_named_and_repaired(field: str) -> None:
         ({"state_format": NO_SNAPSHOT, "state": ""}, "state"),
         ({"state": "{"}, "state"),
         ({"state": "[]"}, "state"),
+        ({"state": '{"undo_plan":null,"steps":[],"locks":null}'}, "state"),
+        ({"state": "[" * 100_000}, "state"),
+        ({"state": right().state.replace('{"sum"', '{ "sum"')}, "state"),
+        ({"state": right().state.replace('"started"', '"failed"')}, "state.status"),
         ({"state": right().state.replace('"version":5', '"version":"5"')}, "state.version"),
         (
             {"state": right().state.replace('{\\"room\\":7}', '{\\"room\\":8}')},
             "state.steps.hotel.action.output",
         ),
         ({"version": 9}, "version"),
+        ({"version": 9, "state": right().state.replace('"version":5', '"version":9')}, "version"),
         ({"version": 4}, "version"),
         ({"version": -1}, "version"),
     ],
@@ -109,6 +114,18 @@ async def test_whatever_is_damaged_comes_back_right(changes: dict[str, object], 
     world = await (await World().has("p1")).damages(**changes)
     assert [one.field for one in (await world.one()).differences] == [field]
     assert (await world.one(repair=True)).outcome is Outcome.REPAIRED
+    assert await world.projections.load("p1") == right()
+
+
+async def test_a_log_that_lost_its_end_is_not_taken_for_the_truth() -> None:
+    """The state beside it is whole, and later: to write it anew would hide that events are lost."""
+    world = await World().has("p1")
+    world.log._logs["p1"].popitem()
+    for report in [await world.one(repair=True), *[one async for one in world.replay.every(repair=True)]]:
+        assert report.outcome is Outcome.UNREADABLE
+        assert report.problem is not None
+        assert (report.problem.sequence, report.problem.field) == (4, None)
+        assert "lost its end" in report.problem.detail
     assert await world.projections.load("p1") == right()
 
 

@@ -235,3 +235,15 @@ async def test_another_definition_judges_the_processes_of_its_type_alone(
     assert other is not None
     assert other.outcome is Outcome.DIFFERENT
     assert await Verification(histories, {"other": own}).verify(history) is None
+
+
+async def test_a_command_that_is_no_json_any_more_is_told_as_it_stands(histories: ExportedHistories) -> None:
+    """It is one of the fields that differ, and no failure of the tool."""
+    history, index, _ = await _with(histories, AttemptStarted)
+    transition = history.transitions[index]
+    for body in ("no json", "[" * 100_000):
+        commands = (replace(transition.commands[0], body=body), *transition.commands[1:])
+        verified = await _verify(histories, _changed(history, index, commands=commands))
+        assert verified.outcome is Outcome.DIFFERENT
+        field = verified.differences[0].fields[0]
+        assert (field.field, field.log) == ("commands[0].body", body)
