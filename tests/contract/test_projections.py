@@ -221,7 +221,7 @@ async def test_a_leased_timer_is_taken_again_only_when_its_lease_ended(store: St
     assert await _lease(store, now=150) == []
     assert await _lease(store, now=199) == []
     assert len(await _lease(store, now=200, until=300)) == 1
-    assert await _lease(store, now=250) == []
+    assert await _lease(store, now=250, until=350) == []
 
 
 async def test_a_save_leaves_the_lease_alone(store: Store) -> None:

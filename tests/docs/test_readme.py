@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.acceptance
 
 # What prepares the reader's own terminal, needs servers of theirs, or runs for minutes.
-_NOT_TYPED = ("make ", "export ", "amqp-publish ", "SAGA_DEFINITIONS=weekend.yaml make run")
+_NOT_TYPED = (
+    "make ",
+    "export ",
+    "amqp-publish ",
+    "SAGA_DEFINITIONS=weekend.yaml make run",
+    "saga participant check",
+)
 _BREAKS = "seq 300"
 
 

@@ -217,11 +217,15 @@ async def test_a_command_that_no_queue_takes_becomes_a_retryable_failure(world: 
     consuming = await one.consume()
 
     await world.put("process.start", {"process_type": "lost", "parameters": {}, "process_id": ID})
-    await eventually(lambda: "unroutable" in one.watch.counts)
+
+    async def has_failed() -> bool:
+        return (await world.events())[-2:] == ["step_failed", "retry_scheduled"]
+
+    await eventually(has_failed)
     await world.quiet()
     await consuming.stop()
 
-    assert (await world.events())[-2:] == ["step_failed", "retry_scheduled"]
+    assert "unroutable" in one.watch.counts
     failed = (await world.store.log.read(ID))[-1].events[0]
     assert '"code":"unroutable"' in repr(failed)
 
