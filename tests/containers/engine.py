@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.containers.telling import CheckError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _WORDS_MAX = 4_000
@@ -28,6 +28,7 @@ class Engine:
     can_pull: bool = True
     checks_health_itself: bool = True
     keeps_nameless_volumes: bool = False
+    after_start: Callable[[], None] = lambda: None
 
     def __call__(self, *arguments: str, within_s: float = 60, cwd: Path | None = None) -> str:
         """Run one command and give what it printed. Raises CheckError where it fails or takes too long."""

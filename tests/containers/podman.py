@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.containers.engine import Engine, run
-from tests.containers.no_names import serve_no_names
 from tests.containers.telling import CheckError, began, say
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def podman(root: Path) -> Engine:
         build_options=("--isolation", "chroot", "--network", "host", "--pull=never"),
         can_pull=False,
         checks_health_itself=False,
+        after_start=steady_bridges,
         keeps_nameless_volumes=True,
     )
 
@@ -115,10 +116,19 @@ def _end(unshare: subprocess.Popen[bytes]) -> None:
 
 
 def furnish_namespaces() -> None:
-    """Give the new namespaces what a machine has: a loopback that is up, a /run of its own, a name server."""
+    """Give the new namespaces what a machine has: a loopback that is up, and a /run of its own."""
     run(["ip", "link", "set", "lo", "up"])
     run(["mount", "-t", "tmpfs", "tmpfs", "/run"])
-    serve_no_names()
+
+
+def steady_bridges() -> None:
+    """Give each bridge the hardware address that it has just now, for good.
+
+    Else it takes another whenever the container with the lowest one comes or goes; for half a minute the others
+    send their questions for names to the old one.
+    """
+    for bridge in json.loads(run(["ip", "-json", "link", "show", "type", "bridge"])):
+        run(["ip", "link", "set", "dev", bridge["ifname"], "address", bridge["address"]])
 
 
 @contextmanager

@@ -54,9 +54,9 @@ class Project:
     def up(self) -> None:
         """Start everything in the order that the file asks for, and wait until all of it is healthy."""
         # podman before 4.6 starts all at once whatever depends_on says, so the order is given here as well.
-        self.compose("up", "--detach", "--no-build", *SERVERS)
+        self._up(*SERVERS)
         self.wait_until_healthy(SERVERS)
-        self.compose("up", "--detach", "--no-build")
+        self._up()
         self.wait_until_healthy((*SERVERS, *ROLES))
 
     def up_with_monitoring(self) -> Sequence[str]:
@@ -65,6 +65,10 @@ class Project:
         self.compose(*_PROFILE, "up", "--detach", "--no-build", *services)
         self.wait_until_healthy(services)
         return services
+
+    def _up(self, *services: str) -> None:
+        self.compose("up", "--detach", "--no-build", *services)
+        self._engine.after_start()
 
     def wait_until_healthy(self, services: Iterable[str], *, within_s: float = 120) -> None:
         """Wait for the health checks that the compose file and the image define. Raises CheckError."""
