@@ -89,6 +89,9 @@ RATES = (
             ("http_breaker_opened", "service", "{{service}}: all"),
         ),
     ),
+    Rates(
+        "Callbacks", "Calls to callback addresses, by result.", (("webhook_attempt", "result", "{{result}}"),)
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from tests.containers.engine import run
@@ -16,6 +17,7 @@ _ADDRESS = "192.0.2.53"  # of a range that is kept for examples
 _PORT = 53
 _BYTES_MAX = 4_096
 _HEADER_BYTES = 12
+_TYPE_AND_CLASS_BYTES = 1 + 2 + 2
 _NO_SUCH_NAME = b"\x81\x83"
 _ONE_QUESTION_NO_ANSWER = b"\x00\x01\x00\x00\x00\x00\x00\x00"
 
@@ -34,10 +36,7 @@ def serve_no_names() -> None:
 def _answer(listening: socket.socket) -> None:
     while True:
         question, asker = listening.recvfrom(_BYTES_MAX)
-        name_and_type = question[_HEADER_BYTES : _end_of_question(question)]
-        listening.sendto(question[:2] + _NO_SUCH_NAME + _ONE_QUESTION_NO_ANSWER + name_and_type, asker)
-
-
-def _end_of_question(question: bytes) -> int:
-    """Give where the first question ends: behind the labels of its name, its type and its class."""
-    return question.index(b"\x00", _HEADER_BYTES) + 5
+        end = question.find(b"\x00", _HEADER_BYTES) + _TYPE_AND_CLASS_BYTES  # behind the labels of the name
+        name_and_type = question[_HEADER_BYTES:end]
+        with suppress(OSError):  # who asked may be gone, and others go on asking
+            listening.sendto(question[:2] + _NO_SUCH_NAME + _ONE_QUESTION_NO_ANSWER + name_and_type, asker)
