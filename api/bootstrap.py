@@ -54,6 +54,8 @@ DEMO_PARTICIPANTS = "demo-participants"
 HTTP_PARTICIPANTS = "http-participants"
 ROLES = (API, COORDINATOR, HTTP_PARTICIPANTS)
 _READY_POLL_S = 0.05
+_READY_POLL_GROWTH = 1.05
+_READY_POLL_MAX_S = 1.0
 
 
 async def serve(settings: Settings, *, roles: Sequence[str] = ROLES, demo: bool = False) -> None:
@@ -164,8 +166,10 @@ class _Server:
 
     async def _announce(self, readiness: Readiness, http: HttpServer) -> None:
         """Say once, on one line, that the server is ready."""
-        while not http.is_listening or await readiness():  # noqa: ASYNC110 - no broker or store tells it
-            await asyncio.sleep(_READY_POLL_S)
+        pause_s = _READY_POLL_S
+        while not http.is_listening or await readiness():  # no broker or store tells it
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * _READY_POLL_GROWTH, _READY_POLL_MAX_S)
         store = "RabbitMQ and MongoDB" if self._settings.amqp_url else f"the folder {self._settings.data}"
         types = ", ".join(self._catalog.types()) or "no process types"
         sys.stderr.write(f"ready at {http.address} on {store}: {types}\n")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import aiormq
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ChannelNotFoundEntity
 
-from adapters.rabbitmq.topology import PARTITIONS, Names, declare_partition, throwaway_channel
+from adapters.rabbitmq.topology import PARTITIONS, Names, declare_partition, standing_of, throwaway_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +78,10 @@ class PartitionedConsumption:
                 if number == self._held:
                     continue
                 try:
-                    found = await channel.declare_queue(self._names.partition_queue(number), passive=True)
+                    found = await standing_of(channel, self._names.partition_queue(number))
                 except ChannelNotFoundEntity:
                     return  # they are declared in order: there are no more
-                waiting = found.declaration_result.message_count or 0
-                consumed = found.declaration_result.consumer_count or 0
-                await self._tend_one(number, waiting=waiting, consumed=consumed)
+                await self._tend_one(number, waiting=found.waiting, consumed=found.consumers)
 
     async def stop(self) -> None:
         """Take no more, and let another coordinator have the partition."""
@@ -120,7 +118,7 @@ class PartitionedConsumption:
         for number in range(1, PARTITIONS + 1):
             try:
                 async with throwaway_channel(connection) as channel:
-                    await channel.declare_queue(self._names.partition_claim(number), exclusive=True)
+                    await channel.queue_declare(self._names.partition_claim(number), exclusive=True)
                     await declare_partition(channel, self._names, number)
             except ChannelLockedResource:
                 continue

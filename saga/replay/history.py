@@ -74,12 +74,27 @@ class StoredHistories:
         try:
             transitions = await self._log.read(process_id)
         except UnreadableLog as error:
-            return History(process_id, (), error)
+            return await self._as_far_as_possible(process_id) or History(process_id, (), error)
         return History(process_id, tuple(transitions)) if transitions else None
+
+    async def _as_far_as_possible(self, process_id: str) -> History | None:
+        """Give what can be read of a damaged log, from the stream of all; None where it does not come there."""
+        grouped = Grouping()
+        async for found in self._log.read_all(_just_before(process_id)):
+            if found.process_id != process_id:
+                break
+            grouped.add(found)
+        history = grouped.end()
+        return None if history is None or history.problem is None else history
 
     async def definition(self, hash_: str) -> KnownDefinition:
         """Give a definition by its hash. Raises UnknownDefinition, StoreUnavailable."""
         return await self._catalog.get(hash_)
+
+
+def _just_before(process_id: str) -> str:
+    """Give a text that sorts before an id, and behind all others that do."""
+    return process_id[:-1] + chr(ord(process_id[-1]) - 1) + "\U0010ffff" if process_id else ""
 
 
 class Grouping:

@@ -113,8 +113,10 @@ def _differing(right: Projection, found: Projection) -> Iterator[Difference]:
         if field.name in _APART:
             continue
         log, stored = getattr(right, field.name), getattr(found, field.name)
-        if log == stored and field.name in found.damaged:
-            yield Difference(right.version, field.name, plain(log), "can't be read")
+        if log == stored and isinstance(log, bool) is isinstance(stored, bool):
+            if field.name in found.damaged:
+                yield Difference(right.version, field.name, plain(log), "can't be read")
+            continue
         yield from differences(right.version, log, stored, within=field.name)
 
 

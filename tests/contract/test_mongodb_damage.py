@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 from adapters.mongodb import Driver, MongoStore
 from saga.definition.catalog import Catalog
 from saga.ports.projections import ProjectionFilter
-from saga.replay.history import StoredHistories
+from saga.replay.history import History, StoredHistories
 from saga.replay.replaying import Outcome, ReplayProcesses
 from saga.views.process import summary
 from tests.contract.factories import projection
@@ -154,3 +154,27 @@ async def test_a_lease_that_was_damaged_ends(
             assert len(taken) == due
     finally:
         await client.close()
+
+
+async def test_what_stands_before_the_damage_of_a_log_is_given(
+    mongodb_url: str, mongodb_database: str, store: MongoStore
+) -> None:
+    """So that a person can look at how the process stood then; its neighbours are not mixed in."""
+    names = [f"{name}0000000-0000-4000-8000-000000000000" for name in "abc"]
+    for name in names:
+        for transition in booked(name):
+            await store.log.append(transition)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_url)
+    try:
+        chosen = {"_id": f"{names[1]}:00000004"}
+        await client[mongodb_database]["events"].update_one(chosen, {"$set": {"events.0.output": "{"}})
+    finally:
+        await client.close()
+    histories = StoredHistories(store.log, Catalog(store.definitions))
+    history = await histories.one(names[1])
+    assert history is not None
+    assert history.transitions == tuple(booked(names[1])[:2])
+    assert history.problem is not None
+    assert (history.problem.number, history.problem.field) == (4, "output")
+    for name in (names[0], names[2]):
+        assert await histories.one(name) == History(name, tuple(booked(name)))

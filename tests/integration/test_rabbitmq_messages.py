@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from typing import TYPE_CHECKING, cast
 
@@ -225,3 +226,21 @@ async def test_what_is_missing_is_named(bus: RabbitBus, channel: AbstractChannel
     await channel.exchange_delete(f"{amqp_prefix}.events")
 
     assert set(await bus.missing()) == {f"{amqp_prefix}.step.hotel", f"{amqp_prefix}.events"}
+
+
+async def test_looking_at_the_broker_keeps_nothing(amqp_url: str, amqp_prefix: str) -> None:
+    """Readiness and the watchdogs look for as long as a server lives: what a look leaves behind adds up."""
+    bus = await RabbitBus.open(amqp_url, prefix=amqp_prefix)
+    await bus.declare(["hotel"])
+
+    async def look(times: int) -> int:
+        for _ in range(times):
+            assert not await bus.missing()
+            await bus.consumers()
+        gc.collect()
+        return sum(isinstance(each, asyncio.Future) for each in gc.get_objects())
+
+    before = await look(10)
+
+    assert await look(40) <= before + 20
+    await bus.close()

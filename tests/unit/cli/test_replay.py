@@ -61,7 +61,7 @@ def test_all_are_replayed_and_those_that_differ_are_printed(store: StoreFolder) 
     assert code == 1
     assert "a repaired" in out
     assert "  event 2: the log goes on with 4" in out
-    assert err == "3 processes, 14 events: 1 differ, 2 repaired\n"
+    assert err == "3 processes, 15 events: 1 differ, 2 repaired\n"
     assert [one["process_id"] for one in store.json("replay", "--all", code=1)] == ["c"]
 
 
