@@ -32,6 +32,7 @@ _SAVES = BatchLimits(items_max=500, bytes_max=16 * 1024 * 1024)
 _LOADS = BatchLimits(items_max=200)
 _NEWEST_FIRST = (("started_at", -1), ("_id", -1))
 _COUNTS_S = 30
+_LEASE_MS_MAX = 3_600_000
 _PAGE = 500
 _MAJORITY: Document = {"readConcern": {"level": "majority"}}
 _REASONS = frozenset(map(str, WakeReason))
@@ -144,8 +145,8 @@ class MongoProjectionStore:
         than are due while others take, and finds the rest at its next call. A claim whose answer was lost
         ends with its lease.
         """
-        # A lease that ends much later than ours was damaged: it would keep the timer from ever going off.
-        a_lease = {"$gt": now, "$lt": leased_until + (leased_until - now)}
+        # A lease that ends much later was damaged: it would keep the timer from ever going off.
+        a_lease = {"$gt": now, "$lt": now + _LEASE_MS_MAX}
         free: Document = {
             "wake_at": {"$gte": 0, "$lt": before},  # the lower bound lets the partial index serve
             "$nor": [{"lease_until": a_lease, "$expr": {"$eq": ["$lease_for", "$wake_at"]}}],

@@ -15,7 +15,7 @@ from saga.coordinator.rulings import Beginning, Ruling, Standing, rule, rule_on_
 from saga.definition.catalog import KnownDefinition
 from saga.errors import UnknownDefinition, UnreadableLog
 from saga.messages.command import Command
-from saga.messages.json_text import Json, JsonObject, from_text
+from saga.messages.json_text import Json, JsonObject, from_text, to_text
 from saga.process.codec import encode_event
 from saga.process.decide import TYPE_PAUSED
 from saga.process.effects import effects, reply_key_of
@@ -266,6 +266,8 @@ def _command(command: Command) -> JsonObject:
 def _body(text: str) -> Json:
     """Read what a command holds, to tell what of it differs; what was damaged is told as the text that it is."""
     try:
-        return from_text(text)
+        value = from_text(text)
+        to_text(value)  # what is told is written out again, which takes no infinity
     except (ValueError, RecursionError):
         return text
+    return value

@@ -31,7 +31,7 @@ _EVERY_EVENT: tuple[ev.Event, ...] = (
         traceparent=None,
     ),
     ev.Started(),
-    ev.AttemptStarted(Direction.ACTION, "hotel", 1, 190_288_396_799_999),
+    ev.AttemptStarted(Direction.ACTION, "hotel", 2**53 + 1, 2**47 + 1),
     ev.AttemptProgressed(Direction.ACTION, "hotel", 1, 1_700_000_000_000, 33.3, NASTY),
     ev.AttemptProgressed(Direction.ACTION, "hotel", 1, 1_700_000_000_000, None, None),
     ev.AttemptFailed(

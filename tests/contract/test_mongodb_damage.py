@@ -146,7 +146,7 @@ async def test_a_lease_that_was_damaged_ends(
     await store.projections.save(projection("p1", 5, wake_at=1))
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_url)
     try:
-        for lease_until, due in ((109, 0), (2**62, 1)):
+        for lease_until, due in ((60_000, 0), (2**62, 1)):
             await client[mongodb_database]["processes"].update_one(
                 {"_id": "p1"}, {"$set": {"lease_for": 1, "lease_until": lease_until}}
             )

@@ -241,7 +241,7 @@ async def test_a_command_that_is_no_json_any_more_is_told_as_it_stands(histories
     """It is one of the fields that differ, and no failure of the tool."""
     history, index, _ = await _with(histories, AttemptStarted)
     transition = history.transitions[index]
-    for body in ("no json", "[" * 100_000):
+    for body in ("no json", "[" * 100_000, "1e999"):
         commands = (replace(transition.commands[0], body=body), *transition.commands[1:])
         verified = await _verify(histories, _changed(history, index, commands=commands))
         assert verified.outcome is Outcome.DIFFERENT
