@@ -22,7 +22,7 @@ from saga.ports.participants import NoReply, ReplyMessage
 from saga.replay.exporting import ExportHistories
 from saga.replay.history import StoredHistories
 from saga.replay.verifying import Verification
-from saga.testing.broker import DeadLetter, InMemoryBroker
+from saga.testing.broker import COORDINATOR, DeadLetter, InMemoryBroker
 from saga.testing.bus import InMemoryBus, InMemoryParticipants, reply_in_memory
 from saga.testing.clock import LoopClock
 from saga.testing.definitions import InMemoryDefinitionStore
@@ -72,6 +72,7 @@ class Harness:
         _refuse_coroutines()
         self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self._virtual = cast("VirtualTimeLoop", self._runner.get_loop())
+        self._virtual.may_be_at_work = self._has_commands_in_hand
         self._broker = InMemoryBroker()
         self._transport = InMemoryParticipants(self._broker)
         self._services: dict[str, ScriptedService] = {}
@@ -255,6 +256,9 @@ class Harness:
                 f"the service {service!r} is carried out already: script it, or serve it, before"
             )
         self._served.add(service)
+
+    def _has_commands_in_hand(self) -> bool:
+        return any(count for queue, count in self._broker.waiting().items() if queue != COORDINATOR)
 
     def _send(self, reply: ReplyMessage) -> None:
         self._broker.put(reply_in_memory(reply))

@@ -13,8 +13,8 @@ Arguments = TypeVarTuple("Arguments")
 
 IN_BACKGROUND: ContextVar[bool] = ContextVar("IN_BACKGROUND", default=False)
 """Say of a task that nothing waits for its timers: it looks around every second, for ever."""
-# How long other threads must have said nothing before time goes on.
-SILENT_FOR_S = 0.02
+# How long other threads must have said nothing before time goes on: longer than a database takes.
+SILENT_FOR_S = 0.5
 
 
 class NothingLeftToHappen(RuntimeError):  # noqa: N818 - what is the case
@@ -26,7 +26,8 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     While work that was given to threads by `run_in_executor` is not done, time stands still. Where there are
     other threads, such as a database driver's, nobody knows whether they are at work: time goes on only when
-    they have said nothing for a moment. Use it with `asyncio.Runner(loop_factory=VirtualTimeLoop)`.
+    they have said nothing for half a second, unless `may_be_at_work` says that they have nothing to do. Use it
+    with `asyncio.Runner(loop_factory=VirtualTimeLoop)`.
     """
 
     _scheduled: list[asyncio.TimerHandle]  # the base class's heap of timers, the earliest first
@@ -41,6 +42,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._in_threads = 0
         self._known_threads = set(threading.enumerate())
         self._woken = threading.Event()
+        self.may_be_at_work: Callable[[], bool] = lambda: True
 
     def time(self) -> float:
         """Give the virtual time in seconds."""
@@ -70,7 +72,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Let the time pass that the loop would have waited, or wait for a thread."""
         if timeout == 0:
             return ()
-        if self._in_threads or not self._known_threads.issuperset(threading.enumerate()):
+        if self._in_threads or self._waits_for_others():
             was_woken = self._woken.wait(None if self._in_threads else SILENT_FOR_S)
             self._woken.clear()
             if was_woken:
@@ -80,6 +82,9 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         # Not by adding up: a sum of floats may stay below the timer for ever.
         self._now = max(self._now, self._scheduled[0].when())
         return ()
+
+    def _waits_for_others(self) -> bool:
+        return not self._known_threads.issuperset(threading.enumerate()) and self.may_be_at_work()
 
     def run_in_executor(
         self,
