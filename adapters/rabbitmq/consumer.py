@@ -205,7 +205,7 @@ class Consumers:
         try:
             async with asyncio.timeout(_ATTACH_TIMEOUT_S):
                 await consumption.attach(connection, end)
-        except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError) as error:
+        except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, RuntimeError, OSError) as error:
             end(f"consuming failed: {error!r}")
 
     async def open(self, connection: AbstractConnection, end: EndSession) -> None:
