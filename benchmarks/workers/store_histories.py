@@ -14,6 +14,8 @@ from bson import json_util
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from saga.process.snapshot import to_snapshot, unsealed
+
 _BATCH = 2_000
 
 
@@ -35,10 +37,9 @@ def _copies(
     for number in numbers:
         known, projection, events = models[number % len(models)]
         other = f"{number:08x}-0000-4000-8000-000000000000"
-        yield (
-            json_util.loads(projection.replace(known, other)),
-            [json_util.loads(one.replace(known, other)) for one in events],
-        )
+        copied = json_util.loads(projection.replace(known, other))
+        copied["state"] = to_snapshot(unsealed(copied["state"]))  # its checksum is over the other id
+        yield copied, [json_util.loads(one.replace(known, other)) for one in events]
 
 
 def main(numbers: range) -> None:
