@@ -16,7 +16,7 @@ from saga.conformance.check import CASES
 from saga.contract.log_entries import APART, data_schema, event_class, events_schema, sentence
 from saga.contract.schemas import SCHEMAS
 from saga.process import codec
-from saga.process.status import ENDED, LEGAL_MOVES, ProcessStatus
+from saga.process.status import LEGAL_MOVES, ProcessStatus
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -77,7 +77,7 @@ def _moves() -> Iterator[str]:
             if after in following:
                 yield f"    {status} --> {after}\n"
     for status in ProcessStatus:
-        if status in ENDED:
+        if status.is_ended:
             yield f"    {status} --> [*]\n"
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, cast
 
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, IndexModel, UpdateOne
 from pymongo.results import UpdateResult
@@ -71,6 +73,10 @@ class Collection(Protocol):
         batch_size: int = 0,
     ) -> Cursor:
         """Begin a query; nothing is asked before the cursor is read."""
+        ...
+
+    def with_options(self, *, codec_options: CodecOptions[RawBSONDocument]) -> "Collection":
+        """Give the same collection, whose documents are read in another form."""
         ...
 
     def create_indexes(self, indexes: list[IndexModel]) -> Awaitable[object]:

@@ -5,7 +5,11 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import cast
 
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from adapters.mongodb.batching import BatchLimits, Coalescer
@@ -82,6 +86,8 @@ class MongoEventLog:
     def __init__(self, events: Collection, *, settle_within_s: float = 10.0) -> None:
         """Take the collection; `settle_within_s` bounds for how long an unknown outcome is asked about."""
         self._events = events
+        # A page stays as bytes until its turn comes: as objects, a few megabytes of it lie idle in the caches.
+        self._raw = events.with_options(codec_options=CodecOptions(document_class=RawBSONDocument))
         self._settle_within_s = settle_within_s
         self._inserts: Coalescer[_Insert, tuple[_Outcome, str]] = Coalescer(self._insert, _APPENDS)
         self._marks: Coalescer[tuple[str, str], str | None] = Coalescer(self._find_marks, _READS)
@@ -149,19 +155,19 @@ class MongoEventLog:
                     await asyncio.sleep(
                         0
                     )  # the query leaves now, not when the caller next waits for something
-                for document in page:
-                    for transition in _decoded_or_error(document):
+                for raw in page:
+                    for transition in _decoded_or_error(bson.decode(raw.raw)):
                         yield transition
                 if is_last:
                     return
         finally:
             reading.cancel()
 
-    async def _page(self, last: str) -> list[Document]:
+    async def _page(self, last: str) -> list[RawBSONDocument]:
         with unavailable():
             # In one answer: by itself the server gives 101 documents first, and waits to be asked for more.
-            found = self._events.find({"_id": {"$gt": last}}, batch_size=_PAGE).sort([("_id", 1)])
-            return await found.limit(_PAGE).to_list(None)
+            found = self._raw.find({"_id": {"$gt": last}}, batch_size=_PAGE).sort([("_id", 1)])
+            return cast("list[RawBSONDocument]", await found.limit(_PAGE).to_list(None))
 
     async def close(self) -> None:
         """Finish what is in hand and take nothing more."""

@@ -1,6 +1,5 @@
 """What the coordinators' door lets in: messages with the identity that makes a second delivery a duplicate."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from saga.messages.migrate import MigrateCommand
@@ -13,6 +12,7 @@ from saga.process.inputs import (
     ReplyReceived,
     WokenUp,
 )
+from saga.values import value
 
 
 class Rejected(Exception):  # noqa: N818 - what happened to the message
@@ -24,7 +24,7 @@ class Rejected(Exception):  # noqa: N818 - what happened to the message
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedStart:
     """A start command under the id that its process has or gets."""
 
@@ -42,7 +42,7 @@ class AdmittedStart:
     kind = "start"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedReply:
     """A reply to a command; `unusable` says why its output can't be kept, where that is so."""
 
@@ -61,7 +61,7 @@ class AdmittedReply:
     kind = "reply"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedWake:
     """A timer that went off."""
 
@@ -73,7 +73,7 @@ class AdmittedWake:
     kind = "wake"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedControl:
     """What somebody asks of a process."""
 
@@ -89,7 +89,7 @@ class AdmittedControl:
     kind = "control"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedMigration:
     """The request that a process goes on by another version of its definition; its id and actor are known."""
 
@@ -107,7 +107,7 @@ class AdmittedMigration:
     kind = "migrate"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedLockNews:
     """What the keeper of the locks found."""
 
@@ -119,7 +119,7 @@ class AdmittedLockNews:
     kind = "lock"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AdmittedFork:
     """The word of a process that it was rerun from this one."""
 

@@ -9,7 +9,7 @@ received, decided, append_sent, appended, published, confirmed, projected, acked
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -42,6 +42,7 @@ from saga.process.effects import effects
 from saga.process.state import ProcessState
 from saga.process.timers import Wake, next_wake
 from saga.process.transition import Cause, Transition
+from saga.values import value
 from saga.webhooks.policy import NOBODY, CallbackPolicy
 
 _Received: TypeAlias = tuple[Admitted, Delivery]
@@ -50,7 +51,7 @@ _Received: TypeAlias = tuple[Admitted, Delivery]
 AT_ONCE_BYTES_MAX = 2 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parts:
     """Hold what the handler works with; the composition root fills it."""
 
@@ -69,7 +70,7 @@ class Parts:
     may_call_back: CallbackPolicy = NOBODY
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settled:
     """Hold where a message left its process, and what is still to be told of it before the acknowledgement."""
 

@@ -1,18 +1,18 @@
 """A small cache of states: saves most loads. It may be stale, and every append checks it."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from saga.definition.graph import StepGraph
 from saga.process.state import ProcessState
 from saga.process.survey import Survey
+from saga.values import value
 
 STATES_MAX = 10_000
 BYTES_MAX = 64 * 1024 * 1024
 _FRAME_BYTES = 4_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KnownState:
     """Hold a state that was true once, with the graph of its definition, and its survey where that is known."""
 

@@ -1,7 +1,6 @@
 """Read a process as the log has it now, and bring to light what its last writer left undone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from saga.coordinator.projector import snapshot_in
 from saga.definition.catalog import Catalog
@@ -12,9 +11,10 @@ from saga.ports.projections import ProjectionStore
 from saga.process.evolve import fold
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Loaded:
     """Hold a process just read: its state, and the transitions that its projection does not know yet.
 

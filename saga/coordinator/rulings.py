@@ -1,7 +1,7 @@
 """From an admitted message and the state it meets to a ruling: events, nothing, or the dead letters. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never, cast
 
 from saga.coordinator.admitted import (
@@ -34,9 +34,10 @@ from saga.process.limits import PROCESS_BYTES_MAX, UNDECIDABLE
 from saga.process.state import ProcessState
 from saga.process.status import ProcessStatus
 from saga.process.survey import Survey
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """Hold what a ruling is made on; only a fresh one, just read from the log, may rule that nothing changes.
 
@@ -49,14 +50,14 @@ class Standing:
     seen: Survey | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoProcess:
     """Say that there is no such process; not fresh, it is only a guess."""
 
     is_fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ruling:
     """Hold what a message causes; `parked` says why a copy of it also goes to the dead letters."""
 
@@ -121,7 +122,7 @@ def migration(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Beginning:
     """Hold what a process starts or goes on with; `children` are the definitions of those that it starts."""
 

@@ -7,6 +7,7 @@ Plain frozen values, so that the machine depends on no library; sets of steps ar
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias
 
 from saga.definition.expressions import Expression
@@ -75,7 +76,7 @@ class OnLocked(StrEnum):
     JOIN = "join"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepNode:
     """Hold one step in its graph; sets of steps are bit masks over the positions.
 
@@ -105,7 +106,7 @@ class StepNode:
     behind_pivot: bool
     expected_ms: int | None
 
-    @property
+    @cached_property
     def bit(self) -> int:
         """Give the step's own bit in the masks."""
         return 1 << self.position
@@ -121,7 +122,7 @@ class StepNode:
         return self.action.action if self.kind is StepKind.PROCESS else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepGraph:
     """Hold the steps of a definition in the order in which they were written."""
 
@@ -139,7 +140,7 @@ class StepGraph:
         node = self.by_name.get(name)
         return self.by_name[name.partition("[")[0]] if node is None else node
 
-    @property
+    @cached_property
     def child_types(self) -> frozenset[str]:
         """Name the process types that carry out steps of this one."""
         return frozenset(node.child_type for node in self.nodes if node.child_type is not None)
@@ -149,7 +150,7 @@ class StepGraph:
         """Name the services that this saga commands."""
         return frozenset(node.service for node in self.nodes if node.kind is StepKind.SERVICE)
 
-    @property
+    @cached_property
     def may_hold_locks(self) -> bool:
         """Say whether a process of this type, or a child of it, may have taken a lock."""
         return bool(self.locks) or any(node.kind is StepKind.PROCESS for node in self.nodes)

@@ -1,7 +1,8 @@
 """Step commands: the orders to participants, and the ids that are derived, never drawn."""
 
 import re
-from dataclasses import dataclass
+
+from saga.values import value
 
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 
@@ -19,7 +20,7 @@ _REPLIES = frozenset({f"{REPLY_KEY}.completed", f"{REPLY_KEY}.failed"})
 FORKED = "process.forked"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandRef:
     """Name one command: the parts that its id is made of.
 
@@ -43,7 +44,7 @@ class CommandRef:
         return f"{self.process_id}.{step}.{_KIND_LETTERS[self.kind]}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """Hold a command exactly as it is stored and sent: the same bytes at every publication.
 

@@ -1,10 +1,10 @@
 """Control messages: what a person, or a parent, asks of a process; the same over the broker and HTTP."""
 
 import re
-from dataclasses import dataclass
 
 from saga.messages.command import NAME_PATTERN
 from saga.messages.json_text import Json, JsonObject, JsonText, to_text
+from saga.values import value
 
 ACTIONS = frozenset({"cancel", "pause", "resume", "retry", "skip", "resolve", "compensate", "fail"})
 REASON_MAX = 1_000
@@ -23,7 +23,7 @@ class InvalidControl(ValueError):  # noqa: N818 - the name of what came in
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ControlCommand:
     """Hold a well-formed request; whether it is allowed now is judged when it arrives.
 

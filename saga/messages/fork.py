@@ -1,13 +1,12 @@
 """What a process that was rerun from another one tells it, so that the logs of both name each other."""
 
-from dataclasses import dataclass
-
 from saga.messages.json_text import Json, JsonText, to_text
+from saga.values import value
 
 _MEMBERS = ("process_id", "fork", "step", "reason", "actor")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForkNews:
     """Say that the process `fork` was begun from what `process_id` did before `step`."""
 

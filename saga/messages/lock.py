@@ -1,12 +1,12 @@
 """What the keeper of the locks tells a process: whose a business key is, or that a joined process ended."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from saga.messages.json_text import Json, JsonText, to_text
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockNews:
     """Say what came of trying to take a key; `answer` is one of the words of `LockAnswer`."""
 
@@ -27,7 +27,7 @@ class LockNews:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HolderNews:
     """Say how the process ended that another one joined."""
 

@@ -1,16 +1,16 @@
 """The request that a process goes on by another version of its definition."""
 
 import re
-from dataclasses import dataclass
 
 from saga.messages.control import InvalidControl, parse_control
 from saga.messages.json_text import Json, JsonObject, JsonText, to_text
+from saga.values import value
 
 MIGRATE = "migrate"
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MigrateCommand:
     """Hold a well-formed request; whether the version fits is judged when it arrives.
 

@@ -1,9 +1,9 @@
 """Replies of participants: completed, failed, progress; read from a decoded body, unknown members ignored."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from saga.messages.json_text import Json, JsonObject, JsonText, to_text
+from saga.values import value
 
 CODE_MAX = 200
 MESSAGE_MAX = 4_000
@@ -14,7 +14,7 @@ class InvalidReply(ValueError):  # noqa: N818 - the name of what came in
     """Say what a reply lacks."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CompletedReply:
     """The command took effect."""
 
@@ -22,7 +22,7 @@ class CompletedReply:
     output: JsonText
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FailedReply:
     """The command had no effect, or, where `effect_unknown`, nobody can tell."""
 
@@ -34,7 +34,7 @@ class FailedReply:
     effect_unknown: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProgressReply:
     """The participant is still at work."""
 

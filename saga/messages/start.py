@@ -3,10 +3,11 @@
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from saga.messages.json_text import Json, JsonObject, JsonText, to_canonical_text, to_text
+from saga.values import value
 
 LABELS_MAX = 32
 LABEL_KEY_MAX = 64
@@ -25,7 +26,7 @@ class InvalidStart(ValueError):  # noqa: N818 - the name of what came in
     """Say which member of a start command is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lineage:
     """Hold what a process that carries out another's step is told: whose, and with which definitions.
 
@@ -40,7 +41,7 @@ class Lineage:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartCommand:
     """Hold a well-formed start; whether the type exists and the parameters suit it is judged later."""
 

@@ -7,10 +7,10 @@ hostile body is refused early.
 
 import json
 import math
-from dataclasses import dataclass
 from typing import NoReturn
 
 from saga.messages.json_text import Json
+from saga.values import value
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -18,7 +18,7 @@ INT64_DIGITS_MAX = len(str(INT64_MIN))
 FLOAT_DIGITS_MAX = 4_096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JsonLimits:
     """Bound what a body may hold."""
 

@@ -1,11 +1,10 @@
 """The wake message: a timer that went off, on its way to whichever coordinator takes it."""
 
-from dataclasses import dataclass
-
 from saga.messages.json_text import Json, JsonText, to_text
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WakeCommand:
     """Name a timer: set at this version of the process, for this time in milliseconds."""
 

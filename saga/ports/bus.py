@@ -1,9 +1,11 @@
 """The port to the message bus: commands and events out, replies, starts and wakes in."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
+
+from saga.values import value
 
 # What every message of ours names as its sender.
 APP_ID = "batuta"
@@ -16,7 +18,7 @@ class Exchange(StrEnum):
     EVENTS = "events"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutgoingMessage:
     """Hold a message to publish; it is always persistent and always confirmed.
 
@@ -41,7 +43,7 @@ class PublishResult(StrEnum):
     RETURNED = "returned"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QueueStanding:
     """Tell who takes from a queue, and how many messages wait there in nobody's hands."""
 

@@ -1,8 +1,9 @@
 """The port to services that are called over HTTP."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from saga.values import value
 
 
 class NoAnswer(Exception):  # noqa: N818 - an outcome of a call, which its caller expects
@@ -22,7 +23,7 @@ class NoAnswer(Exception):  # noqa: N818 - an outcome of a call, which its calle
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallAnswer:
     """Hold an answer; the names of `headers` are in lower case."""
 

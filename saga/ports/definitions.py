@@ -1,11 +1,12 @@
 """The port to the definitions: every one that was ever used, by the hash of its canonical text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from saga.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class StoredDefinition:
     """Hold a definition as it was registered: `text` is its canonical JSON, `hash` the hash of that text."""
 

@@ -1,11 +1,11 @@
 """The port to what processes tell the addresses that they were given, and the one that calls these addresses."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from saga.messages.json_text import JsonText
+from saga.values import value
 
 
 class DeliveryStatus(StrEnum):
@@ -16,7 +16,7 @@ class DeliveryStatus(StrEnum):
     GIVEN_UP = "given_up"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeliveryAttempt:
     """One call: the status that was answered, or the reason why there is none."""
 
@@ -27,7 +27,7 @@ class DeliveryAttempt:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WebhookDelivery:
     """What a process tells its callback address of one event, byte for byte, and how that went so far.
 
@@ -92,7 +92,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallOutcome:
     """What came of a call: the status of its answer, or why there is none; never anything of a body."""
 

@@ -1,9 +1,10 @@
 """The port to the locks on business keys: one holder per key, and a queue behind it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from saga.values import value
 
 
 class LockQueue(StrEnum):
@@ -18,7 +19,7 @@ class LockQueue(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Released:
     """Say who got a lock now, and who only asked to be told; both are to be woken."""
 

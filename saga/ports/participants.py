@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from saga.ports.bus import Consumption
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReplyMessage:
     """Hold a participant's reply or report: the routing key it goes to, and its body."""
 
@@ -26,7 +26,7 @@ class NoReply(Enum):
     ELSEWHERE = "elsewhere"  # the participant took it on, and answers by another way
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Carriage:
     """Say how a command came, beside its bytes.
 

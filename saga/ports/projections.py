@@ -1,14 +1,15 @@
 """The port to the projections: what the log amounts to, for queries, listing and timers."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from saga.values import value
 
 # The format of a projection that brings no snapshot.
 NO_SNAPSHOT = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Projection:
     """Hold one process as queries see it; `version` means: published and projected up to this event.
 
@@ -35,7 +36,7 @@ class Projection:
     damaged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProjectionFilter:
     """Choose processes; all that are given must hold. Times are milliseconds, the later one exclusive."""
 
@@ -47,7 +48,7 @@ class ProjectionFilter:
     started_before: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Position:
     """Mark a place in the listing, which runs from the newest start to the oldest."""
 
@@ -55,7 +56,7 @@ class Position:
     process_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DueTimer:
     """Name a timer that is overdue, as the projection knew it."""
 

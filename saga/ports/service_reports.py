@@ -1,11 +1,12 @@
 """The port by which processes that call services tell those that are asked about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from saga.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class StoredReport:
     """Hold the last word of one reporter: `at` is the store's time (milliseconds), `text` is opaque here."""
 

@@ -1,7 +1,5 @@
 """A decision in the making: events are recorded and folded at once, so that each rule sees what is true now."""
 
-from dataclasses import dataclass
-
 from saga.definition.graph import EffortPlan, StepGraph, StepNode, nodes_in
 from saga.messages.json_text import Json, JsonObject, JsonText, from_text
 from saga.process.events import Event
@@ -10,6 +8,7 @@ from saga.process.limits import COMMANDS_BYTES_MAX
 from saga.process.state import ProcessState, split_instance
 from saga.process.status import Direction
 from saga.process.survey import Survey, survey, touched
+from saga.values import value
 
 
 def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
@@ -23,7 +22,7 @@ def plan_of(node: StepNode, direction: Direction) -> EffortPlan | None:
             return node.verify
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """Hold the events of one decision, the state that they lead to, and where its steps stand then.
 

@@ -30,7 +30,8 @@ from saga.process.status import AttemptOutcome, Direction, EffortStatus, Process
 
 # What a command holds beside parameters, results and the undone output: ids, names, the deadline.
 FRAME_BYTES = 1_024
-_NAMED_REPLY_KEY = re.compile(r'"reply_key":"([A-Za-z0-9._-]{1,128})"')
+_REPLY_KEY_MEMBER = '"reply_key":'
+_NAMED_REPLY_KEY = re.compile(_REPLY_KEY_MEMBER + r'"([A-Za-z0-9._-]{1,128})"')
 
 
 def effects(
@@ -47,7 +48,8 @@ def reply_key_of(commands: Iterable[Command]) -> str:
     """Give where the sender of recorded commands wanted the replies."""
     for command in commands:
         if command.is_order:
-            named = _NAMED_REPLY_KEY.search(command.body)  # the first is ours: the payloads stand behind it
+            # The first is ours: the payloads stand behind it.
+            named = _NAMED_REPLY_KEY.match(command.body, max(command.body.find(_REPLY_KEY_MEMBER), 0))
             return REPLY_KEY if named is None else named[1]
     return REPLY_KEY
 

@@ -6,14 +6,15 @@ Points in time are milliseconds since 1970 UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from saga.messages.json_text import JsonText
 from saga.process.status import Direction, EffortStatus, OperatorAction, ProcessStatus
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """A start request was taken; from here on the process exists and will end.
 
@@ -38,7 +39,7 @@ class Accepted:
     fork_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResultKept:
     """The result of a step was taken over from another process: here it is not done, nor undone.
 
@@ -51,12 +52,12 @@ class ResultKept:
     was_undone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """A coordinator took the process."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptStarted:
     """A command was decided; unanswered at `due_at`, the attempt times out.
 
@@ -70,7 +71,7 @@ class AttemptStarted:
     input: JsonText | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SignalAwaited:
     """A step waits for somebody's word until `due_at`."""
 
@@ -79,7 +80,7 @@ class SignalAwaited:
     due_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptCompleted:
     """An attempt was answered by success; the first one settles the effort."""
 
@@ -89,7 +90,7 @@ class AttemptCompleted:
     output: JsonText
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptFailed:
     """An attempt was answered by a failure; `becomes` is where that leaves the effort.
 
@@ -104,7 +105,7 @@ class AttemptFailed:
     effect_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptTimedOut:
     """An attempt was not answered in time; whether it had an effect is unknown."""
 
@@ -114,7 +115,7 @@ class AttemptTimedOut:
     becomes: EffortStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptProgressed:
     """A participant said that it is still at work; the time-out moved to `due_at`."""
 
@@ -126,7 +127,7 @@ class AttemptProgressed:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryScheduled:
     """The next attempt is due at `at`."""
 
@@ -136,7 +137,7 @@ class RetryScheduled:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerifyConcluded:
     """What was asked about an attempt is settled, without its success: it had no effect, or nobody knows."""
 
@@ -146,7 +147,7 @@ class VerifyConcluded:
     becomes: EffortStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Skipped:
     """A step is not done, or not undone, and nothing waits for it: by its condition, its join, or a person."""
 
@@ -156,7 +157,7 @@ class Skipped:
     output: JsonText | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expanded:
     """The list of a step that runs once per item is known; each item is an instance, `step[index]`."""
 
@@ -164,14 +165,14 @@ class Expanded:
     items: JsonText
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gathered:
     """All instances of a step are done; its output is the list of theirs, in order."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildCancelled:
     """The process that carries out a step was told to end; how it ends is awaited."""
 
@@ -180,21 +181,21 @@ class ChildCancelled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LocksWanted:
     """These business keys are taken, in this order, before the first step."""
 
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockAcquired:
     """A business key is held until the process at the top has ended."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockAwaited:
     """A business key is held by another process; this one waits for its turn."""
 
@@ -202,7 +203,7 @@ class LockAwaited:
     holder: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockJoined:
     """A business key is held by another process; this one does nothing and ends as that one does."""
 
@@ -210,7 +211,7 @@ class LockJoined:
     holder: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Observed:
     """A reply was recorded that changes no outcome: late, superseded or contradictory.
 
@@ -227,7 +228,7 @@ class Observed:
     effect_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TurnedBack:
     """The process goes backward from here; steps in backoff were closed as `closes` says."""
 
@@ -236,7 +237,7 @@ class TurnedBack:
     closes: tuple[tuple[str, EffortStatus], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CompensationPlanned:
     """The undo plan was frozen: these steps completed, or may have, and have an undo.
 
@@ -247,7 +248,7 @@ class CompensationPlanned:
     steps: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Suspended:
     """The process waits for a person; `detail` says what stands still and why."""
 
@@ -256,7 +257,7 @@ class Suspended:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resumed:
     """What stood still was settled; the process goes on in its direction."""
 
@@ -264,28 +265,28 @@ class Resumed:
     status: ProcessStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Paused:
     """Nothing is sent until somebody resumes the process; what comes in is recorded."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeadlinePassed:
     """The time of the whole process is over; `consequence` is turns_back, noted, or attention."""
 
     consequence: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TurnNoted:
     """A reason to turn back came while the pivot was in flight; it is obeyed only if the pivot fails."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OperatorActed:
     """Somebody asked for an action that was allowed; what follows from it comes after it.
 
@@ -302,7 +303,7 @@ class OperatorActed:
     reply_to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OperatorRejected:
     """Somebody asked for an action that did not apply when it arrived; nothing follows."""
 
@@ -314,7 +315,7 @@ class OperatorRejected:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OperatorReran:
     """Somebody began another process, `fork`, from what this one did before `step`; here nothing changes."""
 
@@ -325,7 +326,7 @@ class OperatorReran:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Migrated:
     """Somebody moved the process to another version of its definition: from here on that one decides.
 
@@ -340,7 +341,7 @@ class Migrated:
     children: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MigrationRejected:
     """Somebody asked for another version that did not fit the process when the request arrived."""
 
@@ -351,7 +352,7 @@ class MigrationRejected:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completed:
     """Every step is completed or skipped. `problem` says why there is no result, where one was declared."""
 
@@ -359,12 +360,12 @@ class Completed:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Compensated:
     """Everything that may have happened is undone."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """Somebody gave the process up as it stands."""
 

@@ -11,11 +11,11 @@ from typing import assert_never
 
 from saga.errors import UnreadableLog
 from saga.process import events as ev
-from saga.process.changed import with_changes
 from saga.process.evolve_steps import Changes, attempt_changes, closed, observed, planned, step_changes
 from saga.process.state import Lock, Origin, ProcessState
 from saga.process.status import LEGAL_MOVES, ProcessStatus
 from saga.process.transition import Transition
+from saga.values import with_changes
 
 
 def evolve(state: ProcessState | None, event: ev.Event, *, at: int, process_id: str) -> ProcessState:

@@ -6,9 +6,9 @@ from typing import TypeAlias, assert_never, cast
 
 from saga.messages.json_text import NULL, Json, JsonText, from_text, to_text
 from saga.process import events as ev
-from saga.process.changed import with_changes
 from saga.process.state import Attempt, Effort, ProcessState, StepState, instance_name
 from saga.process.status import AttemptOutcome, Direction, EffortStatus
+from saga.values import with_changes
 
 # What an event changes, by the name of the field of the state.
 Changes: TypeAlias = dict[str, object]
@@ -76,10 +76,9 @@ def _completed(effort: Effort, event: ev.AttemptCompleted, at: int) -> Effort:
     answered = with_changes(
         attempt, outcome=AttemptOutcome.COMPLETED, replies=attempt.replies | {"completed"}
     )
-    attempts = _with_attempt(effort, answered).attempts
     return with_changes(
-        effort, status=EffortStatus.DONE, attempts=attempts, output=event.output, error=None,
-        next_attempt_at=None, settled_at=at,
+        effort, status=EffortStatus.DONE, attempts=_attempts_with(effort, answered), output=event.output,
+        error=None, next_attempt_at=None, settled_at=at,
     )  # fmt: skip
 
 
@@ -213,8 +212,12 @@ def _attempt(effort: Effort, number: int) -> Attempt:
 
 
 def _with_attempt(effort: Effort, attempt: Attempt) -> Effort:
+    return with_changes(effort, attempts=_attempts_with(effort, attempt))
+
+
+def _attempts_with(effort: Effort, attempt: Attempt) -> tuple[Attempt, ...]:
     index = attempt.number - 1
-    return with_changes(effort, attempts=(*effort.attempts[:index], attempt, *effort.attempts[index + 1 :]))
+    return (*effort.attempts[:index], attempt, *effort.attempts[index + 1 :])
 
 
 def _with_step(state: ProcessState, name: str, step: StepState) -> Changes:

@@ -13,7 +13,6 @@ was sent compared: attempts that are under way keep their time-outs.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from saga.definition.graph import StepGraph, StepNode, nodes_in
 from saga.process.advance import lock_keys
@@ -23,11 +22,12 @@ from saga.process.order import instances_of, may_join
 from saga.process.state import Effort, ProcessState, StepState
 from saga.process.status import EffortStatus
 from saga.process.survey import survey
+from saga.values import value
 
 _UNDONE = frozenset({EffortStatus.DONE, EffortStatus.SKIPPED})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Misfit:
     """Say what of a process does not fit another version; `step` is None where it is no step of it."""
 

@@ -1,23 +1,24 @@
 """What asks the core to decide: messages that were received, already checked and typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
 
 from saga.definition.graph import StepGraph
 from saga.messages.json_text import JsonText
 from saga.process.status import Direction, OperatorAction
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartRequested:
     """The start message of an accepted process arrived; `is_paused` says that its type is paused."""
 
     is_paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SuccessReceived:
     """A participant says that an attempt is done."""
 
@@ -27,7 +28,7 @@ class SuccessReceived:
     output: JsonText
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FailureReceived:
     """A participant, or the broker for a command that no queue took, says that an attempt failed.
 
@@ -44,7 +45,7 @@ class FailureReceived:
     effect_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProgressReceived:
     """A participant says that it is still at work."""
 
@@ -55,7 +56,7 @@ class ProgressReceived:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WokenUp:
     """A timer went off that was set at `version` for `due_at`."""
 
@@ -63,7 +64,7 @@ class WokenUp:
     due_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OperatorRequested:
     """Somebody asks for an action; `reply_to` is the command of the parent process, where it asks."""
 
@@ -77,7 +78,7 @@ class OperatorRequested:
     reply_to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MigrationRequested:
     """Somebody asks that the process goes on by another version of its definition, which is `graph`.
 
@@ -104,7 +105,7 @@ class LockAnswer(StrEnum):
     DEADLOCK = "deadlock"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockAnswered:
     """The keeper of the locks says whose a business key is now."""
 
@@ -113,7 +114,7 @@ class LockAnswered:
     holder: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HolderEnded:
     """The process that this one joined has ended."""
 
@@ -122,7 +123,7 @@ class HolderEnded:
     result: JsonText | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ForkReported:
     """Another process, `fork`, says that it was rerun from this one; `request_id` is the same each time."""
 

@@ -4,14 +4,15 @@ Points in time are milliseconds since 1970 UTC. Payloads are JSON text.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from saga.messages.json_text import JsonText
 from saga.process.status import AttemptOutcome, Direction, EffortStatus, ProcessStatus
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """One sending of a command: what is known of it, and which replies to it are in the log.
 
@@ -27,7 +28,7 @@ class Attempt:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Effort:
     """One direction of a step: its action, its undo, or the question about it, over all its attempts.
 
@@ -67,7 +68,7 @@ class Effort:
 PENDING = Effort()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepState:
     """One step, or one instance of a step that runs once per item.
 
@@ -97,7 +98,7 @@ def split_instance(name: str) -> tuple[str, int | None]:
     return step, int(index[:-1]) if bracket else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lock:
     """One business key that a process takes before its first step; `holder` is the root that has it now."""
 
@@ -106,7 +107,7 @@ class Lock:
     is_held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """What a process was started with. Only another version of its definition changes it: its hash, and pins.
 
@@ -133,7 +134,7 @@ class Origin:
     fork_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProcessState:
     """One running saga. `steps` holds only those that something happened to.
 

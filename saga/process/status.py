@@ -23,13 +23,10 @@ class ProcessStatus(StrEnum):
     COMPENSATED = "compensated"
     FAILED = "failed"
 
-    @property
-    def is_ended(self) -> bool:
-        """Say whether no more commands are due (a late completion may still reopen `compensated`)."""
-        return self in ENDED
+    def __init__(self, word: str) -> None:
+        # Whether no more commands are due (a late completion may still reopen `compensated`).
+        self.is_ended = word in {"completed", "compensated", "failed"}
 
-
-ENDED = frozenset({ProcessStatus.COMPLETED, ProcessStatus.COMPENSATED, ProcessStatus.FAILED})
 
 # Every move that an event may make; `evolve` refuses any other as an unreadable log.
 LEGAL_MOVES = MappingProxyType(
@@ -71,13 +68,9 @@ class EffortStatus(StrEnum):
     UNKNOWN = "unknown"
     SKIPPED = "skipped"
 
-    @property
-    def is_open(self) -> bool:
-        """Say whether an answer is still awaited or another attempt is due."""
-        return self in _OPEN
-
-
-_OPEN = frozenset({EffortStatus.RUNNING, EffortStatus.RETRYING, EffortStatus.VERIFYING})
+    def __init__(self, word: str) -> None:
+        # Whether an answer is still awaited or another attempt is due; every event asks for it several times.
+        self.is_open = word in {"running", "retrying", "verifying"}
 
 
 class AttemptOutcome(StrEnum):

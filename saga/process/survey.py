@@ -7,14 +7,16 @@ thousand.
 """
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from saga.definition.graph import StepGraph, StepNode
 from saga.process import events as ev
-from saga.process.state import Effort, ProcessState, StepState, split_instance
+from saga.process.state import UNTOUCHED, Effort, ProcessState, StepState, split_instance
 from saga.process.status import Direction, EffortStatus
 
 _RANK = {status: rank for rank, status in enumerate(EffortStatus)}
 _KINDS = len(_RANK)
+_OfOneStep: TypeAlias = ev.AttemptEvent | ev.StepEvent | ev.Observed
 _PENDING, _RUNNING, _RETRYING, _VERIFYING, _DONE, _FAILED, _UNKNOWN, _SKIPPED = range(_KINDS)
 
 
@@ -157,11 +159,10 @@ class Survey:
     ) -> None:
         """Take in what changed in the steps and instances of these names."""
         for name in names:
-            self.move(graph, name, before.steps.get(name), after.step(name))
+            self.move(graph, name, before.step(name), after.step(name))
 
-    def move(self, graph: StepGraph, name: str, before: StepState | None, after: StepState) -> None:
-        """Take in what changed in one step or instance; None where it was untouched before."""
-        was = StepState() if before is None else before
+    def move(self, graph: StepGraph, name: str, was: StepState, after: StepState) -> None:
+        """Take in what changed in one step or instance."""
         node = graph.by_name.get(name)
         if node is None:
             step, index = split_instance(name)
@@ -242,17 +243,17 @@ def survey(graph: StepGraph, state: ProcessState) -> Survey:
     instances = []
     for name, step in state.steps.items():
         if name in graph.by_name:
-            seen.move(graph, name, None, step)
+            seen.move(graph, name, UNTOUCHED, step)
         else:
             instances.append(name)
     for name in instances:
-        seen.move(graph, name, None, state.steps[name])
+        seen.move(graph, name, UNTOUCHED, state.steps[name])
     return seen
 
 
 def touched(event: ev.Event) -> tuple[str, ...]:
     """Name the steps and instances that an event changes."""
-    if isinstance(event, ev.AttemptEvent | ev.StepEvent | ev.Observed):
+    if isinstance(event, _OfOneStep):
         return (event.step,)
     if isinstance(event, ev.CompensationPlanned):
         return event.steps

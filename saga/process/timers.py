@@ -1,6 +1,5 @@
 """When a process must be looked at again, from its state alone."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from saga.definition.graph import StepGraph, StepKind, nodes_in
@@ -10,6 +9,7 @@ from saga.process.order import startable, startable_items, unasked, undoable
 from saga.process.state import ProcessState
 from saga.process.status import Direction, EffortStatus, ProcessStatus
 from saga.process.survey import Survey, survey
+from saga.values import value
 
 # How long an accepted process may wait for its start message before a timer starts it.
 START_GRACE_MS = 1_000
@@ -29,7 +29,7 @@ class WakeReason(StrEnum):
     LOCK = "lock"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wake:
     """Hold the earliest timer of a process, in milliseconds."""
 

@@ -1,12 +1,13 @@
 """What one message caused: the events of one decision, and the commands as they were sent."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from saga.messages.command import Command
 from saga.process.events import Event
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """Name the message that a transition answers; `identity` is what makes a second delivery a duplicate.
 
@@ -20,7 +21,7 @@ class Cause:
     delivery: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transition:
     """Hold what is appended at once, alone or with those that follow it: all of it or nothing.
 

@@ -1,7 +1,6 @@
 """The recorded histories: of one process or of all, from a log, checked for gaps, and never guessed past one."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from saga.definition.catalog import Catalog, KnownDefinition
@@ -10,9 +9,10 @@ from saga.ports.event_log import EventLog
 from saga.process.evolve import evolve
 from saga.process.state import ProcessState
 from saga.process.transition import Transition
+from saga.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class History:
     """Hold what one process went through, up to where its log can be read.
 

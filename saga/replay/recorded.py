@@ -4,7 +4,7 @@ Of a message the log keeps the body. What its properties said stands in the even
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from saga.coordinator.admission import admit, unusable_reply
 from saga.coordinator.admitted import Admitted, Rejected
@@ -13,12 +13,13 @@ from saga.messages.json_text import JsonObject, from_text
 from saga.ports.bus import APP_ID
 from saga.process.events import Accepted, MigrationEvent, OperatorActed, OperatorRejected
 from saga.process.transition import Transition
+from saga.values import value
 
 # The kind of the API's own first event, which no message caused.
 CLIENT = "client"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Redelivery:
     """A delivery as it must have been; nobody acknowledges it again."""
 

@@ -17,11 +17,11 @@ from saga.ports.event_log import EventLog
 from saga.ports.projections import Position, ProjectionFilter, ProjectionStore
 from saga.process.events import Migrated, MigrationRejected
 from saga.process.evolve import fold
-from saga.process.status import ENDED, ProcessStatus
+from saga.process.status import ProcessStatus
 from saga.replay.changes import Change, changes_ahead
 from saga.replay.impact import why_not
 
-RUNNING = tuple(str(status) for status in ProcessStatus if status not in ENDED)
+RUNNING = tuple(str(status) for status in ProcessStatus if not status.is_ended)
 _PAGE = 200
 _LOOK_EVERY_S = 0.05
 

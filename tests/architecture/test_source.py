@@ -11,7 +11,13 @@ _LINES_MAX = 400
 _CLOCK_AND_CHANCE = {"asyncio", "random", "secrets", "threading", "time", "uuid"}
 _CALLS_OF_THE_CLOCK = {"now", "utcnow", "today"}
 _OUTSIDE_WORLD = {"io", "logging", "multiprocessing", "os", "pathlib", "socket", "subprocess", "tempfile"}
-_KNOWN_TO_THE_PURE_MACHINE = ("saga.process", "saga.definition", "saga.messages", "saga.errors")
+_KNOWN_TO_THE_PURE_MACHINE = (
+    "saga.process",
+    "saga.definition",
+    "saga.messages",
+    "saga.errors",
+    "saga.values",
+)
 
 
 def test_decisions_have_no_clock_and_no_chance() -> None:
