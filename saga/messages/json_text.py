@@ -46,6 +46,7 @@ def splice(payloads: Mapping[str, JsonText], *, onto: JsonObject | None = None) 
 
     The names of the payloads are names of ours: they need no escaping.
     """
-    members = [_encode(onto)[1:-1]] if onto else []
-    members.extend(f'"{name}":{text}' for name, text in payloads.items())
+    members = [f'"{name}":{text}' for name, text in payloads.items()]
+    if onto:
+        members.insert(0, _encode(onto)[1:-1])
     return JsonText("{" + ",".join(members) + "}")
