@@ -24,7 +24,7 @@ def run(place: Place, size: Size) -> Outcome:
         place.load(BATUTA, load)
     place.stop(participants)
     place.stop(server.running)
-    quarter = size.of(10_000, 200)
+    quarter = size.of(25_000, 200)
     _store(place, quarter)
     small = {name: _command(place, name)["memory_mib"] for name in _COMMANDS}
     _store(place, 3 * quarter, first=quarter)
