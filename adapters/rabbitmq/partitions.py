@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from adapters.rabbitmq.connection import EndSession
     from adapters.rabbitmq.consumer import RabbitConsumption
 
+# A partition that is new to the others, and lost its holder at once, waits for so many rounds of `tend` at most.
+_ROUNDS_BETWEEN_LOOKS_MAX = 60
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +44,9 @@ class PartitionedConsumption:
         self._orphaned: dict[int, RabbitConsumption] = {}
         self._connection: AbstractConnection | None = None
         self._end: EndSession | None = None
+        self._last_seen = 0
+        self._rounds_until_look = 0
+        self._rounds_between_looks = 1
 
     @property
     def is_stopped(self) -> bool:
@@ -63,6 +69,7 @@ class PartitionedConsumption:
         self._connection, self._end = connection, end
         self._orphaned.clear()
         self._own = None
+        self._rounds_until_look, self._rounds_between_looks = 0, 1
         self._held = await self._claim(connection)
         if self._held is not None:
             self._own = self._consumption(self._names.partition_queue(self._held))
@@ -74,14 +81,36 @@ class PartitionedConsumption:
         if self._connection is None or self._end is None or self.is_stopped:
             return
         async with throwaway_channel(self._connection) as channel:
-            for number in range(1, PARTITIONS + 1):
+            number, last = 0, self._last_to_look_at()
+            while number < last:
+                number += 1
                 if number == self._held:
                     continue
                 try:
                     found = await standing_of(channel, self._names.partition_queue(number))
                 except ChannelNotFoundEntity:
-                    return  # they are declared in order: there are no more
+                    self._none_is_there(number)  # they are declared in order: there are no more
+                    return
+                if number > self._last_seen:
+                    self._last_seen, self._rounds_between_looks = number, 1
+                    last = max(last, min(number + 1, PARTITIONS))
                 await self._tend_one(number, waiting=found.waiting, consumed=found.consumers)
+
+    def _last_to_look_at(self) -> int:
+        """Give the last partition that was seen, or now and then the one behind it, to see whether it is there.
+
+        The broker writes an error into its log for each look at a queue that isn't.
+        """
+        last = max(self._last_seen, self._held or 0)
+        if last < PARTITIONS and self._rounds_until_look <= 0:
+            return last + 1
+        self._rounds_until_look -= 1
+        return last
+
+    def _none_is_there(self, number: int) -> None:
+        self._last_seen = number - 1
+        self._rounds_until_look = self._rounds_between_looks
+        self._rounds_between_looks = min(2 * self._rounds_between_looks, _ROUNDS_BETWEEN_LOOKS_MAX)
 
     async def stop(self) -> None:
         """Take no more, and let another coordinator have the partition."""

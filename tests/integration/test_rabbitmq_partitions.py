@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.rabbitmq.bus import RabbitBus
+from adapters.rabbitmq.partitions import PartitionedConsumption
+from adapters.rabbitmq.topology import standing_of
 from saga.ports.bus import Exchange, OutgoingMessage, PublishResult
 from tests.contract.carriers import Inbox, message
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from aiormq.abc import AbstractChannel
+
+    from adapters.rabbitmq.topology import QueueStanding
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
 
@@ -119,6 +125,36 @@ async def test_one_that_stops_consuming_lets_go_of_its_partition(amqp_url: str) 
         await first.consume(Inbox(), prefetch=1)
         assert first.reply_key == "step-2"
         await first.close()
+
+
+async def test_a_partition_that_is_not_there_is_looked_for_less_and_less_often(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker logs an error for each look at a queue that isn't; a partition that is, is looked at always."""
+    async with _coordinators(amqp_url) as coordinators:
+        first = await RabbitBus.open(amqp_url, prefix=coordinators._prefix)
+        coordinators._stack.push_async_callback(first.close)
+        await first.declare([])
+        consumption = await first.consume(Inbox(), prefetch=1)
+        assert isinstance(consumption, PartitionedConsumption)
+        looked_at: list[str] = []
+
+        async def looking(channel: AbstractChannel, queue: str) -> QueueStanding:
+            looked_at.append(queue)
+            return await standing_of(channel, queue)
+
+        monkeypatch.setattr("adapters.rabbitmq.partitions.standing_of", looking)
+        for _ in range(200):
+            await consumption.tend()
+        assert 2 <= len(looked_at) <= 9
+
+        second = await coordinators.begin(Inbox())
+        assert second.reply_key == "step-2"
+        for _ in range(61):
+            await consumption.tend()
+        looked_at.clear()
+        await consumption.tend()
+        assert [queue.rpartition(".")[2] for queue in looked_at if not queue.endswith("3")] == ["2"]
 
 
 async def test_where_all_partitions_are_held_replies_come_to_the_shared_queue(
