@@ -12,7 +12,7 @@ import pytest
 from adapters.rabbitmq.bus import RabbitBus
 from adapters.rabbitmq.partitions import PartitionedConsumption
 from adapters.rabbitmq.topology import standing_of
-from saga.ports.bus import Exchange, OutgoingMessage, PublishResult
+from saga.ports.bus import Exchange, OutgoingMessage, PublishResult, QueueStanding
 from tests.contract.carriers import Inbox, message
 from tests.support.waiting import eventually
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from aiormq.abc import AbstractChannel
 
-    from adapters.rabbitmq.topology import QueueStanding
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(60)]
 
