@@ -22,7 +22,7 @@ PROCESSES = 24
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("passing", [1, LATER])
+@pytest.mark.parametrize("passing", [1, pytest.param(LATER, marks=pytest.mark.faults)])
 async def test_a_coordinator_killed_at_each_point_in_turn_loses_nothing(
     passing: int, amqp_url: str, mongodb_url: str
 ) -> None:

@@ -217,7 +217,8 @@ class Scenario:
         self._survey = decision.seen
         if self.checks_log:
             assert _facts(decision.seen) == _facts(survey(self.graph, self.state)), "the survey went astray"
-        assert decide(self.graph, self.state, message, self.now).events == (), f"{message} is no duplicate"
+        again = decide(self.graph, self.state, message, self.now, decision.seen)
+        assert again.events == (), f"{message} is no duplicate"
         return self
 
     def expect_commands(self, *expected: str) -> "Scenario":
