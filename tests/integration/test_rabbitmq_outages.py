@@ -230,6 +230,7 @@ async def test_a_bus_that_was_opened_without_a_broker_begins_when_it_comes(
     await bus.close()
 
 
+@pytest.mark.faults
 async def test_a_participant_comes_back_after_the_broker_was_killed(
     bus: RabbitBus, own_rabbit: RabbitServer, prefix: str
 ) -> None:
