@@ -97,7 +97,7 @@ def test_a_lost_command_is_published_again_just_as_it_was(
         ]
         assert runner.run(_taken(amqp_url, queue)) == []
 
-        for words in ((process_id,), ("--type", "packing")):
+        for words in ((process_id,), ("--type", "packing"), ()):
             done = _run(environment, "redrive", *words)
             assert done.returncode == 0, done.stderr
             assert "1 commands outstanding: 1 published" in done.stderr
