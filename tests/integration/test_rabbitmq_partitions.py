@@ -153,7 +153,7 @@ async def test_a_partition_that_is_not_there_is_looked_for_less_and_less_often(
             await consumption.tend()
         looked_at.clear()
         await consumption.tend()
-        assert [queue.rpartition(".")[2] for queue in looked_at if not queue.endswith("3")] == ["2"]
+        assert any(queue.endswith(".2") for queue in looked_at)  # beside what the second one looks at
 
 
 async def test_where_all_partitions_are_held_replies_come_to_the_shared_queue(
